@@ -1,0 +1,446 @@
+// Package tail follows the log files of selected containers and turns their
+// lines into batches of records.
+//
+// What is followed is a container's directory: the chain of files that kubelet
+// leaves there, oldest first, across rotation, compression and restarts of the
+// container. A position moves only when everything before it is delivered, and
+// is saved every second, so that a crash repeats at most what was in flight
+// plus one second, and loses nothing.
+//
+// Source.Run owns all goroutines: one poller, which looks at each container
+// four times a second (less often at quiet ones), some workers, which read
+// from whichever container has something new, and the saver of positions. A
+// container belongs to one of them at a time. Workers take containers in turn
+// and read at most one batch's worth from each, so that a busy container
+// cannot hold up the others.
+package tail
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"millrace/internal/config"
+	"millrace/internal/pipeline"
+)
+
+const (
+	pollInterval = 250 * time.Millisecond
+	saveInterval = time.Second
+	// A container without news for quietAfter polls is looked at every
+	// quietEvery-th time only.
+	quietAfter = 40
+	quietEvery = 4
+)
+
+// Config is how containers' logs are read.
+type Config struct {
+	// StartAt is where to begin in a container that was never seen before:
+	// "beginning", or "end" of what was written before the agent's start.
+	StartAt string `yaml:"start_at"`
+	// JoinPartial makes one record of a line that the runtime cut into
+	// pieces of 16 KiB.
+	JoinPartial bool `yaml:"join_partial"`
+	// MaxLine bounds the message of a record; the rest of the line is cut.
+	MaxLine config.Size `yaml:"max_line"`
+}
+
+// SetDefaults implements config.Defaulter.
+func (c *Config) SetDefaults() {
+	c.StartAt = "beginning"
+	c.JoinPartial = true
+	c.MaxLine = 1 << 20
+}
+
+// Validate implements config.Validator.
+func (c *Config) Validate(e *config.Errors) {
+	e.Enum("start_at", c.StartAt, "beginning", "end")
+	if c.MaxLine < 1<<10 || c.MaxLine > 64<<20 {
+		e.Add("max_line", "must be from 1KiB to 64MiB")
+	}
+}
+
+// BatchMemory is about how much memory one batch holds while it is in flight:
+// the lines read, the records made of them and what a client needs to send
+// them. The agent's memory limit divided by it is the size of the pool.
+const BatchMemory = rawSize + encodedSize + 128<<10
+
+// Metadata is what is known about a container for one of its restart counts.
+type Metadata struct {
+	// Tail is the JSON that follows the message in each record, see
+	// pipeline.Origin. The same slice means unchanged metadata.
+	Tail []byte
+	// Fields are Tail's strings by path, see pipeline.Origin.
+	Fields map[string][]byte
+}
+
+// Target is a container to follow.
+type Target struct {
+	// Key is the container's directory below Options.LogDir, the same across
+	// restarts of the container and of the agent; positions are saved under
+	// it. The directory need not exist yet.
+	Key string
+	// PodUID identifies its pod.
+	PodUID string
+	// Namespace, Pod and Name are for people and metrics.
+	Namespace, Pod, Name string
+	// Metadata says what is known for a restart count; complete is false as
+	// long as more may become known. Lines wait for it a bounded time. It is
+	// called often, from any goroutine, and must not block.
+	Metadata func(restart int) (m Metadata, complete bool)
+}
+
+// LabelNames are the ledger's label names that Target's fields fill.
+var LabelNames = []string{"namespace", "pod", "container"}
+
+// Options are what a Source works with.
+type Options struct {
+	Config Config
+	// LogDir is kubelet's pod log directory, /var/log/pods.
+	LogDir string
+	// DataDir is where positions are kept; it belongs to this source alone.
+	DataDir string
+	// Pool bounds what is in flight.
+	Pool *pipeline.Pool
+	// Ledger gets an account for each container, with LabelNames.
+	Ledger     *pipeline.Ledger
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+
+	metrics metrics
+	started time.Time
+}
+
+// Source follows containers. It implements pipeline.Source.
+type Source struct {
+	options Options
+	store   store
+	touched atomic.Bool // a position has moved since the last save
+
+	mu         sync.Mutex
+	saved      map[string]Position // of containers that have not begun
+	wake       sync.Cond           // ready is not empty, or the end
+	containers map[string]*container
+	ready      []*container
+	stopped    bool
+	tick       int
+}
+
+// state says whom a container belongs to.
+type state uint8
+
+const (
+	idle   state = iota // nobody; the poller may take it
+	queued              // in ready; a worker will take it
+	busy                // a worker or the poller
+)
+
+// leaving says whether and why a container is to be let go.
+type leaving uint8
+
+const (
+	staying    leaving = iota
+	unfollowed         // no longer selected: what is there now is the last
+	podGone            // its pod is gone: finished when its directory is, too
+)
+
+// New returns a source that goes on where the positions in Options.Dir say. It
+// fails when they cannot be read or are missing although there were some.
+func New(o Options) (*Source, error) {
+	st, saved, err := openStore(o.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	dropGone(saved, o.LogDir)
+	o.metrics = newMetrics(o.Registerer)
+	o.started = time.Now()
+	s := &Source{options: o, store: st, saved: saved, containers: map[string]*container{}}
+	s.wake.L = &s.mu
+	return s, nil
+}
+
+// dropGone forgets positions of containers whose directories were removed
+// while the agent was not running.
+func dropGone(saved map[string]Position, logDir string) {
+	if _, err := os.Stat(logDir); err != nil {
+		// Perhaps it is only not mounted.
+		return
+	}
+	maps.DeleteFunc(saved, func(key string, _ Position) bool {
+		_, err := os.Stat(filepath.Join(logDir, key))
+		return errors.Is(err, fs.ErrNotExist)
+	})
+}
+
+// Follow begins to follow a container, or goes on with one that was to be let
+// go. It does not block.
+func (s *Source) Follow(t Target) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.containers[t.Key]; c != nil {
+		c.leaving.Store(uint32(staying))
+		return
+	}
+	name := t.Namespace + "/" + t.Pod + "/" + t.Name
+	c := &container{
+		target:  t,
+		dir:     filepath.Join(s.options.LogDir, t.Key),
+		log:     s.options.Logger.With("namespace", t.Namespace, "pod", t.Pod, "container", t.Name),
+		options: &s.options,
+		account: s.options.Ledger.Open(name, t.Namespace, t.Pod, t.Name),
+	}
+	if pos, ok := s.saved[t.Key]; ok {
+		c.resume = &pos
+	}
+	s.containers[t.Key] = c
+	s.options.metrics.containers.Inc()
+}
+
+// Unfollow lets a container go once what it has written up to now is
+// delivered. Followed again, it counts as never seen.
+func (s *Source) Unfollow(key string) { s.leave(key, unfollowed) }
+
+// Gone says that a container's pod does not exist any more: its files are
+// read to their end and the container is let go when its directory is gone.
+func (s *Source) Gone(key string) { s.leave(key, podGone) }
+
+func (s *Source) leave(key string, why leaving) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.containers[key]; c != nil {
+		c.leaving.Store(uint32(why))
+	}
+}
+
+// Run implements pipeline.Source.
+func (s *Source) Run(ctx context.Context, emit func(*pipeline.Batch)) error {
+	stop := context.AfterFunc(ctx, s.stop)
+	defer stop()
+	var wg sync.WaitGroup
+	wg.Go(func() { s.every(ctx, pollInterval, s.poll) })
+	wg.Go(func() { s.every(ctx, saveInterval, s.save) })
+	for range min(runtime.GOMAXPROCS(0), 4) {
+		wg.Go(func() { s.work(ctx, emit) })
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// Close implements pipeline.Source: it saves what was acknowledged up to now
+// and closes all files.
+func (s *Source) Close() error {
+	err := s.store.save(s.positions())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.containers {
+		c.close()
+	}
+	return err
+}
+
+func (s *Source) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	s.wake.Broadcast()
+}
+
+func (s *Source) every(ctx context.Context, interval time.Duration, do func()) {
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for {
+		do()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// poll looks at each idle container once.
+func (s *Source) poll() {
+	s.mu.Lock()
+	s.tick++
+	look := make([]*container, 0, len(s.containers))
+	for _, c := range s.containers {
+		if c.state == idle && (c.quiet < quietAfter || (s.tick+c.quiet)%quietEvery == 0) {
+			c.state = busy
+			look = append(look, c)
+		}
+	}
+	s.mu.Unlock()
+	now := time.Now()
+	for _, c := range look {
+		news := c.poll(now)
+		if news {
+			c.quiet = 0
+		} else {
+			c.quiet++
+		}
+		s.release(c, news)
+	}
+}
+
+// release gives a container back: to the queue if there is more to read.
+func (s *Source) release(c *container, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if more {
+		c.state = queued
+		s.ready = append(s.ready, c)
+		s.wake.Signal()
+		return
+	}
+	c.state = idle
+	if c.done() {
+		s.remove(c)
+	}
+}
+
+// done says whether nothing is left to do for a container that is let go.
+func (c *container) done() bool {
+	why := leaving(c.leaving.Load())
+	if why == staying || c.acks.Open() > 0 || c.failed.Load() {
+		return false
+	}
+	neverBegan := len(c.files) == 0 && (why == unfollowed || !c.listed.exists)
+	return c.finished || neverBegan
+}
+
+func (s *Source) remove(c *container) {
+	c.close()
+	delete(s.containers, c.target.Key)
+	delete(s.saved, c.target.Key)
+	s.touched.Store(true)
+	s.options.Ledger.Close(c.account)
+	s.options.metrics.containers.Dec()
+}
+
+// take waits for a container with something to read; nil at the end.
+func (s *Source) take() *container {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.ready) == 0 && !s.stopped {
+		s.wake.Wait()
+	}
+	return s.pop()
+}
+
+// next is take without waiting.
+func (s *Source) next() *container {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pop()
+}
+
+func (s *Source) pop() *container {
+	if s.stopped || len(s.ready) == 0 {
+		return nil
+	}
+	c := s.ready[0]
+	s.ready[0] = nil
+	s.ready = s.ready[1:]
+	c.state = busy
+	return c
+}
+
+// work fills batches from ready containers and emits them.
+func (s *Source) work(ctx context.Context, emit func(*pipeline.Batch)) {
+	for {
+		c := s.take()
+		if c == nil {
+			return
+		}
+		b, err := s.options.Pool.Get(ctx)
+		if err != nil {
+			return
+		}
+		s.fill(b, c, emit)
+	}
+}
+
+// fill reads from c and, as long as there is room, from other containers that
+// are ready, and emits the batch. The containers are released only after
+// that: no other worker may overtake with what comes next.
+func (s *Source) fill(b *pipeline.Batch, c *container, emit func(*pipeline.Batch)) {
+	filling := filling{Batch: b, now: time.Now()}
+	type visited struct {
+		*container
+		more bool
+	}
+	var held []visited
+	for c != nil {
+		held = append(held, visited{c, c.visit(&filling)})
+		if filling.full() {
+			break
+		}
+		c = s.next()
+	}
+	s.options.metrics.readBytes.Add(float64(filling.raw))
+	if len(b.Spans) == 0 {
+		s.options.Pool.Put(b)
+	} else {
+		b.OnDone(s.settled)
+		b.Emitted()
+		emit(b)
+	}
+	for _, v := range held {
+		s.release(v.container, v.more)
+	}
+}
+
+// settled takes in the outcome of a batch. The poller finds out what follows
+// from it: it moves on, or goes back.
+func (s *Source) settled(b *pipeline.Batch, err error) {
+	for i := range b.Spans {
+		span := &b.Spans[i]
+		c := span.Position.(*reached).container
+		if err != nil {
+			c.failed.Store(true)
+			c.acks.Fail(span.Seq)
+			continue
+		}
+		if _, moved := c.acks.Done(span.Seq); moved {
+			s.touched.Store(true)
+		}
+	}
+}
+
+func (s *Source) save() {
+	if !s.touched.Swap(false) {
+		return
+	}
+	if err := s.store.save(s.positions()); err != nil {
+		s.touched.Store(true)
+		s.options.metrics.errors.Inc()
+		s.options.Logger.Error("save positions; a restart would repeat what is sent from now on",
+			"error", err)
+	}
+}
+
+// positions are what is to be saved: up to where each container is delivered,
+// and what was saved of those that are not followed now.
+func (s *Source) positions() map[string]Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ps := maps.Clone(s.saved)
+	for key, c := range s.containers {
+		if c.begun.Load() {
+			ps[key] = c.acks.Low()
+		}
+	}
+	return ps
+}
+
+var _ pipeline.Source = (*Source)(nil)

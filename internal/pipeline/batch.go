@@ -1,0 +1,230 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// Batch is the unit of memory, delivery and acknowledgement: some records, the
+// bytes they point into, and for each container or partition among them a
+// Span. It belongs to one goroutine at a time: the source until emit, then the
+// filters, then the output until Done.
+type Batch struct {
+	// Records are the records in the order in which they were read; filters
+	// remove from it.
+	Records []Record
+	// Spans says which container or partition the records came from, and up
+	// to which position they reach.
+	Spans []Span
+	// Mem holds the bytes that Records point into.
+	Mem Arena
+	// Out is the output's scratch space, kept between uses.
+	Out []byte
+	// ID names the records for ever: a source that sets it guarantees that
+	// the same ID always means the same records. Empty where it does not.
+	ID string
+
+	pool   *Pool
+	onDone func(b *Batch, err error)
+}
+
+// Span is what a batch holds of one container or partition: a run of records
+// and the position that is reached when all of them have an outcome.
+type Span struct {
+	// Account counts the outcome of the span's records.
+	Account *Account
+	// Position is the source's own: opaque to everyone else, except that an
+	// output may be given an encoder for it at assembly.
+	Position any
+	// Seq is the source's own, too: the sequence number Acks gave it.
+	Seq uint64
+
+	read      int // records the source added
+	filtered  int // records a filter dropped
+	delivered int // records the far end has
+	dropped   int // records given up, all reasons
+	reasons   [reasonCount]int
+}
+
+// Records is the number of records the source put into the span.
+func (s *Span) Records() int { return s.read }
+
+// reset empties the batch for its next use, keeping its memory.
+func (b *Batch) reset(maxMem int) {
+	all := b.Records[:cap(b.Records)]
+	for i := range all {
+		all[i] = Record{Added: all[i].Added[:0]}
+	}
+	b.Records = b.Records[:0]
+	clear(b.Spans)
+	b.Spans = b.Spans[:0]
+	b.Mem.Reset(maxMem)
+	if cap(b.Out) > maxMem {
+		b.Out = nil
+	}
+	b.Out = b.Out[:0]
+	b.ID = ""
+	b.onDone = nil
+}
+
+// OnDone sets what happens when the batch is Done, before its memory is used
+// again. The source sets it before emit; fn runs on whatever goroutine calls
+// Done and must not block.
+func (b *Batch) OnDone(fn func(b *Batch, err error)) { b.onDone = fn }
+
+// Begin opens a new span: records added from here on belong to it.
+func (b *Batch) Begin(account *Account) *Span {
+	b.Spans = append(b.Spans, Span{Account: account})
+	return &b.Spans[len(b.Spans)-1]
+}
+
+// Add returns a new record of the span that Begin opened last. The pointer is
+// good until the next Add. The record is emptied, except that Added keeps its
+// capacity.
+func (b *Batch) Add() *Record {
+	n := len(b.Records)
+	if n < cap(b.Records) {
+		b.Records = b.Records[:n+1]
+	} else {
+		b.Records = append(b.Records, Record{})
+	}
+	r := &b.Records[n]
+	r.span = int32(len(b.Spans) - 1)
+	b.Spans[r.span].read++
+	return r
+}
+
+// SpanOf is the index in Spans of the span that record i belongs to.
+func (b *Batch) SpanOf(i int) int { return int(b.Records[i].span) }
+
+// Delivered counts n records of a span as delivered: the far end has
+// confirmed each of them.
+func (b *Batch) Delivered(span, n int) { b.Spans[span].delivered += n }
+
+// Dropped counts n records of a span as given up for a reason.
+func (b *Batch) Dropped(span, n int, why Reason) {
+	s := &b.Spans[span]
+	s.dropped += n
+	s.reasons[why] += n
+}
+
+// Emitted is called by the source right before emit: it enters the batch's
+// records in the ledger as read and pending. Records that the source read
+// before, for a batch that was not delivered, are entered as reread.
+func (b *Batch) Emitted() {
+	for i := range b.Spans {
+		s := &b.Spans[i]
+		s.Account.emit(int64(s.read))
+	}
+}
+
+// Done ends the batch's journey, exactly once: with nil when each record has
+// its outcome, with an error when none of it counts. The bytes of the batch
+// are not to be touched afterwards. It panics when a batch that is Done(nil)
+// does not balance, because a wrong acknowledgement is a lost line.
+func (b *Batch) Done(err error) {
+	for i := range b.Spans {
+		b.Spans[i].settle(err)
+	}
+	if b.onDone != nil {
+		b.onDone(b, err)
+	}
+	if b.pool != nil {
+		b.pool.put(b)
+	}
+}
+
+func (s *Span) settle(err error) {
+	if err != nil {
+		s.Account.abort(int64(s.read))
+		return
+	}
+	if s.read != s.filtered+s.delivered+s.dropped {
+		panic(fmt.Sprintf("BUG: span of %s is done but does not balance: read %d, filtered %d, delivered %d, dropped %d",
+			s.Account.Name, s.read, s.filtered, s.delivered, s.dropped))
+	}
+	s.Account.settle(s)
+}
+
+// filter applies fs to each record and closes the gaps.
+func (b *Batch) filter(fs []Filter) {
+	kept := 0
+records:
+	for i := range b.Records {
+		r := &b.Records[i]
+		for _, f := range fs {
+			if !f.Apply(r, &b.Mem) {
+				b.Spans[r.span].filtered++
+				continue records
+			}
+		}
+		if kept != i {
+			// Swapped, not copied: both keep the capacity of their Added.
+			b.Records[kept], b.Records[i] = b.Records[i], b.Records[kept]
+		}
+		kept++
+	}
+	b.Records = b.Records[:kept]
+}
+
+// Pool is a fixed number of batches: the memory limit and the backpressure of
+// a pipeline in one. Batches are made when first needed and used again in
+// last-in-first-out order, so that an idle pipeline touches few of them.
+type Pool struct {
+	max    int
+	tokens chan struct{}
+
+	mu   sync.Mutex
+	free []*Batch
+}
+
+// NewPool allows n batches to be out at once. The memory of a batch that has
+// grown beyond maxMem bytes is not kept when it comes back.
+func NewPool(n, maxMem int) *Pool {
+	p := &Pool{max: maxMem, tokens: make(chan struct{}, n)}
+	for range n {
+		p.tokens <- struct{}{}
+	}
+	return p
+}
+
+// Get returns an empty batch; it waits while all of them are out. It fails
+// only when ctx ends first.
+func (p *Pool) Get(ctx context.Context) (*Batch, error) {
+	select {
+	case <-p.tokens:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.free); n > 0 {
+		b := p.free[n-1]
+		p.free = p.free[:n-1]
+		b.pool = p
+		return b, nil
+	}
+	return &Batch{pool: p}, nil
+}
+
+// Put gives a batch back that was not emitted: nothing was read into it.
+func (p *Pool) Put(b *Batch) { p.put(b) }
+
+// Out is the number of batches that are in flight.
+func (p *Pool) Out() int { return cap(p.tokens) - len(p.tokens) }
+
+// Size is the number of batches the pool holds at most.
+func (p *Pool) Size() int { return cap(p.tokens) }
+
+func (p *Pool) put(b *Batch) {
+	if b.pool != p {
+		panic("BUG: batch done twice or put into another pool")
+	}
+	b.reset(p.max)
+	b.pool = nil
+	p.mu.Lock()
+	p.free = append(p.free, b)
+	p.mu.Unlock()
+	p.tokens <- struct{}{}
+}
