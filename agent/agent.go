@@ -1,0 +1,175 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"millrace/agent/kube"
+	"millrace/agent/tail"
+	"millrace/filters"
+	"millrace/internal/config"
+	"millrace/internal/ops"
+	"millrace/internal/pipeline"
+	"millrace/outputs/kafka"
+	"millrace/outputs/stdout"
+)
+
+const (
+	// minBatches lets one batch be read while others are on their way.
+	minBatches = 4
+	// baseMemory is what the process needs beside the lines in flight: the
+	// runtime, client-go, the Kafka client's connections and compressors.
+	baseMemory = 28 << 20
+)
+
+// Run runs the agent until ctx is done and everything it began has ended. It
+// fails at once only for what a restart cannot mend either; a pipeline that
+// cannot work says so by its conditions in p.Health and leaves the others
+// alone.
+func Run(ctx context.Context, c *Config, p *ops.Process) error {
+	if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
+		return fmt.Errorf("make data_dir: %w", err)
+	}
+	limitMemory(c.MemoryLimit)
+	watcher, err := kube.New(kube.Options{Config: c.Kubernetes, DataDir: c.DataDir, Logger: p.Logger,
+		Report: func(err error) { p.Health.Set("kubernetes", err) }})
+	if err != nil {
+		return err
+	}
+	a := &assembly{config: c, process: p, watcher: watcher}
+	var running sync.WaitGroup
+	for i := range c.Pipelines {
+		run, err := a.pipeline(&c.Pipelines[i])
+		if err != nil {
+			// Restarting would only hide the sentence that says what to do.
+			p.Health.Set(c.Pipelines[i].Name+"/source", err)
+			continue
+		}
+		running.Go(func() { run(ctx) })
+	}
+	p.Admin.Status("pipelines", a.status)
+	err = watcher.Run(ctx)
+	running.Wait()
+	return errors.Join(err, a.failed())
+}
+
+// limitMemory makes the garbage collector work harder rather than let the
+// process grow, unless the operator has set GOMEMLIMIT.
+func limitMemory(inFlight config.Size) {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(int64(inFlight) + baseMemory)
+	}
+}
+
+// assembly is what the pipelines of one process share while they are made.
+type assembly struct {
+	config  *Config
+	process *ops.Process
+	watcher *kube.Watcher
+	ledgers []*pipeline.Ledger
+
+	mu     sync.Mutex
+	errors []error
+}
+
+// pipeline makes one pipeline and returns the function that runs it.
+func (a *assembly) pipeline(c *PipelineConfig) (run func(context.Context), err error) {
+	log := a.process.Logger.With("pipeline", c.Name)
+	ledger := pipeline.NewLedger(c.Name, tail.LabelNames...)
+	batches := int(a.config.MemoryLimit) / len(a.config.Pipelines) / tail.BatchMemory
+	registry := prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": c.Name}, a.process.Registry)
+	source, err := tail.New(tail.Options{
+		Config:     c.Source.Containers.Tail,
+		LogDir:     a.config.Kubernetes.LogDir,
+		DataDir:    filepath.Join(a.config.DataDir, c.Name),
+		Pool:       pipeline.NewPool(batches, 2*tail.BatchMemory),
+		Ledger:     ledger,
+		Logger:     log,
+		Registerer: registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	selector, err := c.Source.Containers.Selection.Selector()
+	if err != nil {
+		return nil, err
+	}
+	output, err := a.output(c, log)
+	if err != nil {
+		return nil, err
+	}
+	a.watcher.Subscribe(selector, follow(source))
+	a.process.Registry.MustRegister(ledger)
+	a.ledgers = append(a.ledgers, ledger)
+	line := pipeline.Pipeline{Source: source, Filters: filters.New(c.Filters), Output: output, Drain: a.config.Drain}
+	return func(ctx context.Context) {
+		if err := line.Run(ctx); err != nil {
+			a.fail(fmt.Errorf("pipeline %s: %w", c.Name, err))
+		}
+	}, nil
+}
+
+// output makes the output that the configuration names.
+func (a *assembly) output(c *PipelineConfig, log *slog.Logger) (pipeline.Output, error) {
+	condition := c.Name + "/output"
+	a.process.Health.Expect(condition)
+	report := func(err error) { a.process.Health.Set(condition, err) }
+	switch {
+	case c.Output.Kafka != nil:
+		return kafka.New(kafka.Options{Config: *c.Output.Kafka, Pipeline: c.Name, Logger: log,
+			Registerer: a.process.Registry, Report: report})
+	case c.Output.Stdout != nil:
+		return stdout.New(os.Stdout, report), nil
+	default:
+		panic("BUG: output of no known kind")
+	}
+}
+
+// follow tells the source which containers are selected.
+func follow(source *tail.Source) func(*kube.Container, kube.Change) {
+	return func(c *kube.Container, what kube.Change) {
+		switch what {
+		case kube.Selected:
+			source.Follow(tail.Target{Key: c.Key(), PodUID: c.UID, Namespace: c.Namespace, Pod: c.Pod, Name: c.Name,
+				Metadata: func(restart int) (*tail.Metadata, bool) {
+					m, complete := c.Metadata(restart)
+					return (*tail.Metadata)(m), complete
+				}})
+		case kube.Deselected:
+			source.Unfollow(c.Key())
+		case kube.Gone:
+			source.Gone(c.Key())
+		case kube.Updated:
+			// The source asks for the metadata whenever it reads.
+		}
+	}
+}
+
+func (a *assembly) status() any {
+	statuses := make([]pipeline.Status, len(a.ledgers))
+	for i, l := range a.ledgers {
+		statuses[i] = l.Status()
+	}
+	return statuses
+}
+
+func (a *assembly) fail(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.errors = append(a.errors, err)
+}
+
+func (a *assembly) failed() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return errors.Join(a.errors...)
+}
