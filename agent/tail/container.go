@@ -30,16 +30,17 @@ const (
 // or a worker, which Source sees to; only acks and failed are shared with
 // whoever reports outcomes.
 type container struct {
-	target  Target
-	dir     string
-	log     *slog.Logger
-	options *Options
-	account *pipeline.Account
-	acks    pipeline.Acks[Position]
-	state   state         // guarded by Source.mu
-	leaving atomic.Uint32 // a leaving
-	failed  atomic.Bool   // a batch was not delivered: rewind when none is open
-	begun   atomic.Bool   // acks has a position
+	target   Target
+	dir      string
+	log      *slog.Logger
+	options  *Options
+	account  *pipeline.Account
+	acks     pipeline.Acks[Position]
+	state    state         // guarded by Source.mu
+	leaving  atomic.Uint32 // a leaving
+	failed   atomic.Bool   // a batch was not delivered: rewind when none is open
+	begun    atomic.Bool   // acks has a position
+	metadata atomic.Pointer[MetadataFunc]
 
 	files    []*file // files[at] is being read; before it: read, not delivered
 	at       int

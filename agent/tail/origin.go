@@ -3,7 +3,6 @@ package tail
 import (
 	"errors"
 	"time"
-	"unsafe"
 
 	"millrace/internal/pipeline"
 )
@@ -13,7 +12,7 @@ var errUnparsed = errors.New("a line is not of the form TIME STREAM TAG TEXT")
 // origins are what the records of one restart of the container have in common.
 type origins struct {
 	restart              int
-	tail                 *byte // identity of the metadata they were made of
+	metadata             *Metadata // what they were made of
 	stdout, stderr, none *pipeline.Origin
 	waiting              time.Time // since when the metadata is incomplete
 }
@@ -22,7 +21,7 @@ type origins struct {
 // metadata that belongs to it is not complete and waiting is still worth it.
 func (o *origins) ready(c *container, now time.Time) bool {
 	restart := c.files[c.at].restart
-	m, complete := c.target.Metadata(restart)
+	m, complete := (*c.metadata.Load())(restart)
 	if !complete {
 		if o.waiting.IsZero() || o.restart != restart {
 			o.waiting = now
@@ -33,8 +32,8 @@ func (o *origins) ready(c *container, now time.Time) bool {
 	} else {
 		o.waiting = time.Time{}
 	}
-	if tail := unsafe.SliceData(m.Tail); o.stdout == nil || o.restart != restart || o.tail != tail {
-		o.tail = tail
+	if o.metadata != m {
+		o.metadata = m
 		o.stdout = c.origin(m, "stdout")
 		o.stderr = c.origin(m, "stderr")
 		o.none = c.origin(m, "")
@@ -43,7 +42,7 @@ func (o *origins) ready(c *container, now time.Time) bool {
 	return true
 }
 
-func (c *container) origin(m Metadata, stream string) *pipeline.Origin {
+func (c *container) origin(m *Metadata, stream string) *pipeline.Origin {
 	return &pipeline.Origin{
 		Account:   c.account,
 		Stream:    []byte(stream),

@@ -78,7 +78,7 @@ const BatchMemory = rawSize + encodedSize + 128<<10
 // Metadata is what is known about a container for one of its restart counts.
 type Metadata struct {
 	// Tail is the JSON that follows the message in each record, see
-	// pipeline.Origin. The same slice means unchanged metadata.
+	// pipeline.Origin.
 	Tail []byte
 	// Fields are Tail's strings by path, see pipeline.Origin.
 	Fields map[string][]byte
@@ -94,11 +94,15 @@ type Target struct {
 	PodUID string
 	// Namespace, Pod and Name are for people and metrics.
 	Namespace, Pod, Name string
-	// Metadata says what is known for a restart count; complete is false as
-	// long as more may become known. Lines wait for it a bounded time. It is
-	// called often, from any goroutine, and must not block.
-	Metadata func(restart int) (m Metadata, complete bool)
+	// Metadata says what is known for a restart count, never nil and the same
+	// pointer while nothing changes; complete is false as long as more may
+	// become known. Lines wait for it a bounded time. It is called often, from
+	// any goroutine, and must not block.
+	Metadata MetadataFunc
 }
+
+// MetadataFunc is the type of Target.Metadata.
+type MetadataFunc func(restart int) (m *Metadata, complete bool)
 
 // LabelNames are the ledger's label names that Target's fields fill.
 var LabelNames = []string{"namespace", "pod", "container"}
@@ -189,6 +193,7 @@ func (s *Source) Follow(t Target) {
 	defer s.mu.Unlock()
 	if c := s.containers[t.Key]; c != nil {
 		c.leaving.Store(uint32(staying))
+		c.metadata.Store(&t.Metadata)
 		return
 	}
 	name := t.Namespace + "/" + t.Pod + "/" + t.Name
@@ -199,6 +204,7 @@ func (s *Source) Follow(t Target) {
 		options: &s.options,
 		account: s.options.Ledger.Open(name, t.Namespace, t.Pod, t.Name),
 	}
+	c.metadata.Store(&t.Metadata)
 	if pos, ok := s.saved[t.Key]; ok {
 		c.resume = &pos
 	}

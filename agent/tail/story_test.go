@@ -62,6 +62,8 @@ type story struct {
 	stamp    int
 }
 
+var storyMetadata Metadata
+
 const storyKey = "ns_pod_uid/main"
 
 func play(t *testing.T, root string, script []byte) {
@@ -169,7 +171,7 @@ func (s *story) do(name, args string, lines *bufio.Scanner) {
 
 func (s *story) target() Target {
 	return Target{Key: storyKey, PodUID: "uid", Namespace: "ns", Pod: "pod", Name: "main",
-		Metadata: func(int) (Metadata, bool) { return Metadata{}, s.complete.Load() }}
+		Metadata: func(int) (*Metadata, bool) { return &storyMetadata, s.complete.Load() }}
 }
 
 func (s *story) start() {

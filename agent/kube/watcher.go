@@ -1,0 +1,274 @@
+// Package kube knows which containers run on this node, what they are called
+// and which of them a pipeline selects.
+//
+// It holds one list and one watch of the node's pods, fetches the namespaces
+// of selected pods one by one, and keeps both on disk, so that a restart
+// without the API server goes on as before. With metadata: path it reads
+// names from the pod log directory instead and asks nobody.
+//
+// Subscribers are told of every change by the goroutine of Watcher.Run, in
+// order. Everything that Run starts has ended when it returns.
+package kube
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+const (
+	// saveEvery bounds how often the disk cache is written.
+	saveEvery = 5 * time.Second
+	// sweepEvery is how often pods that are gone are looked after, and
+	// namespaces whose labels have become old.
+	sweepEvery = time.Minute
+)
+
+// Options are what a Watcher needs. All are required.
+type Options struct {
+	Config  Config
+	DataDir string // holds the disk cache; must exist. Not used with metadata: path
+	Logger  *slog.Logger
+	// Report is told when the API server cannot be asked, in a sentence for an
+	// operator, and nil when all is well; first when that is known, then on
+	// every change. It is never called twice at once and must not block.
+	Report func(error)
+}
+
+// Watcher follows the containers of one node.
+type Watcher struct {
+	config  Config
+	log     *slog.Logger
+	path    string // of the disk cache; empty: none
+	reports *reporter
+	client  *client // nil with metadata: path
+	tracker *tracker
+	restore *cached
+	todo    chan func() // what Run's goroutine is to do next
+
+	clusterSaved string // in the disk cache
+	saveFailed   bool
+
+	mu      sync.Mutex
+	cluster string // empty: not known yet
+}
+
+// New prepares a Watcher. It reads the kubeconfig or the service account and
+// the disk cache, and asks nobody. A damaged cache is logged and done
+// without; one made by a newer version is an error.
+func New(o Options) (*Watcher, error) {
+	w := &Watcher{
+		config:  o.Config,
+		log:     o.Logger,
+		reports: &reporter{fn: o.Report, silent: true},
+		tracker: newTracker(&o.Config),
+		restore: &cached{},
+		todo:    make(chan func()),
+		cluster: o.Config.Cluster,
+	}
+	if o.Config.Metadata == MetadataPath {
+		if w.cluster == "" {
+			w.cluster = "local"
+		}
+		return w, nil
+	}
+	client, err := newClient(&o.Config)
+	if err != nil {
+		return nil, err
+	}
+	w.client = client
+	client.note = w.reports.note
+	w.reports.server = client.server
+	w.path = filepath.Join(o.DataDir, cacheName)
+	if err := w.load(); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *Watcher) load() error {
+	c, err := readCache(w.path)
+	switch {
+	case errors.Is(err, errCacheVersion):
+		return err
+	case err != nil:
+		w.log.Warn("pod cache not usable, starting without it", "err", err)
+		return nil
+	case c.Node != "" && c.Node != w.config.Node:
+		w.log.Warn("pod cache is of another node, starting without it", "path", w.path, "node", c.Node)
+		return nil
+	}
+	w.restore = c
+	w.clusterSaved = c.Cluster
+	if w.cluster == "" {
+		w.cluster = c.Cluster
+	}
+	return nil
+}
+
+// Subscribe has fn called for every change of a container that sel selects.
+// All calls, those of other subscribers too, come from the goroutine of Run,
+// one after another: fn must not block for long. Subscribe must not be called
+// after Run.
+func (w *Watcher) Subscribe(sel *Selector, fn func(c *Container, what Change)) {
+	w.tracker.subs = append(w.tracker.subs, subscription{sel, fn})
+}
+
+// Cluster is the name of the cluster: as configured, or the UID of the
+// namespace kube-system, which is read once and kept in the disk cache. It
+// blocks until the API server has said so; trouble goes to Report. It fails
+// only when ctx ends.
+func (w *Watcher) Cluster(ctx context.Context) (string, error) {
+	w.mu.Lock()
+	cluster := w.cluster
+	w.mu.Unlock()
+	if cluster != "" {
+		return cluster, nil
+	}
+	err := w.retry(ctx, func(ctx context.Context) bool {
+		ns, err := w.client.namespace(ctx, "kube-system")
+		if err != nil {
+			return false
+		}
+		cluster = string(ns.UID)
+		return true
+	})
+	if err != nil {
+		return "", err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cluster = cluster
+	return cluster, nil
+}
+
+// retry calls ask until it succeeds, at the pace of client-go's reflector.
+func (w *Watcher) retry(ctx context.Context, ask func(context.Context) bool) error {
+	pace := wait.Backoff{Duration: 800 * time.Millisecond, Cap: 30 * time.Second, Steps: 38, Factor: 2, Jitter: 1}
+	return pace.DelayFunc().Until(quietly(ctx, w.log), true, true, func(ctx context.Context) (bool, error) {
+		return ask(ctx), nil
+	})
+}
+
+// Run delivers the containers of the disk cache, then follows those of the
+// node until ctx is done. It returns nil then, or what kept the disk cache
+// from being saved.
+func (w *Watcher) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w.tracker.restore(w.restore, exists)
+	w.restore = nil
+	var started sync.WaitGroup
+	if w.client == nil {
+		started.Go(func() { w.followLogDir(ctx) })
+	} else {
+		started.Go(func() { w.followPods(ctx) })
+	}
+	w.loop(ctx, &started)
+	cancel()
+	started.Wait()
+	return w.save()
+}
+
+// loop does everything that changes the tracker.
+func (w *Watcher) loop(ctx context.Context, started *sync.WaitGroup) {
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	save := time.NewTicker(saveEvery)
+	defer save.Stop()
+	for {
+		if w.client != nil {
+			for _, name := range w.tracker.dueNamespaces(time.Now()) {
+				started.Go(func() { w.fetchNamespace(ctx, name) })
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case f := <-w.todo:
+			f()
+		case <-sweep.C:
+			w.tracker.sweep(exists)
+		case <-save.C:
+			w.warn(w.save())
+		}
+	}
+}
+
+// do has f run on Run's goroutine and returns when that has begun, or when
+// ctx is done.
+func (w *Watcher) do(ctx context.Context, f func()) {
+	select {
+	case w.todo <- f:
+	case <-ctx.Done():
+	}
+}
+
+// fetchNamespace asks until there is an answer.
+func (w *Watcher) fetchNamespace(ctx context.Context, name string) {
+	var found *namespace
+	err := w.retry(ctx, func(ctx context.Context) bool {
+		ns, err := w.client.namespace(ctx, name)
+		switch {
+		case err == nil:
+			found = &namespace{Labels: ns.Labels}
+		case apierrors.IsNotFound(err):
+			found = &namespace{Missing: true}
+		}
+		return found != nil
+	})
+	if err == nil {
+		w.do(ctx, func() { w.tracker.setNamespace(name, found) })
+	}
+}
+
+// warn logs what keeps the disk cache from being saved, once until saving
+// works again.
+func (w *Watcher) warn(err error) {
+	if err != nil && !w.saveFailed {
+		w.log.Warn("pod cache not saved, a restart without the API server would not know the newest pods", "err", err)
+	}
+	w.saveFailed = err != nil
+}
+
+// save writes the disk cache if it is out of date.
+func (w *Watcher) save() error {
+	cluster := w.clusterUID()
+	if w.path == "" || !w.tracker.dirty && cluster == w.clusterSaved {
+		return nil
+	}
+	c := w.tracker.snapshot()
+	c.Cluster = cluster
+	if err := c.write(w.path); err != nil {
+		return err
+	}
+	w.tracker.dirty = false
+	w.clusterSaved = cluster
+	return nil
+}
+
+// clusterUID is the cluster's name as far as it came from the API server. A
+// configured one is not kept, so that taking it out of the configuration
+// counts at once.
+func (w *Watcher) clusterUID() string {
+	if w.config.Cluster != "" {
+		return w.clusterSaved
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cluster
+}
+
+// exists tells whether there is anything at path; when in doubt, there is.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,143 @@
+package kafkaconn_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"millrace/internal/config"
+	"millrace/internal/kafkaconn"
+	"millrace/internal/kafkaconn/kafkatest"
+)
+
+// reports collects what a Watch reports and lets a test wait for it.
+type reports struct {
+	mu    sync.Mutex
+	all   []string // "" for nil
+	added chan struct{}
+}
+
+func newReports() *reports { return &reports{added: make(chan struct{}, 1)} }
+
+func (r *reports) report(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	r.all = append(r.all, text)
+	select {
+	case r.added <- struct{}{}:
+	default:
+	}
+}
+
+// wait waits for a report that holds text, or for nil when text is empty, and
+// forgets it and those before it.
+func (r *reports) wait(t *testing.T, text string) {
+	t.Helper()
+	ctx := deadline(t)
+	for {
+		if r.take(text) {
+			return
+		}
+		select {
+		case <-r.added:
+		case <-ctx.Done():
+			t.Fatalf("no report with %q, but %q", text, r.all)
+		}
+	}
+}
+
+func (r *reports) take(text string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, have := range r.all {
+		if text == "" && have == "" || text != "" && strings.Contains(have, text) {
+			r.all = r.all[i+1:]
+			return true
+		}
+	}
+	return false
+}
+
+// TestWatchTellsWhyNothingFlows: the client itself would wait for ever.
+func TestWatchTellsWhyNothingFlows(t *testing.T) {
+	b := start(t)
+	conn := b.Conn("agent", secret)
+	good := filepath.Join(t.TempDir(), "ca.crt")
+	other, err := kafkatest.NewCA("other")
+	check(t, err)
+	check(t, other.WriteFile(good))
+	conn.TLS.CAFile = good
+	seen := newReports()
+	client := newClient(t, &conn, kafkaconn.NewWatch(kafkaconn.Subject{Config: &conn}, seen.report))
+	result := make(chan error, 1)
+	client.Produce(deadline(t), &kgo.Record{Topic: "logs", Value: []byte("x")}, func(_ *kgo.Record, err error) { result <- err })
+
+	seen.wait(t, "broker "+b.Addr+" has a certificate that is not signed by tls.ca_file")
+	check(t, b.CA.WriteFile(good)) // the file is rotated in
+	seen.wait(t, "")
+	check(t, <-result)
+
+	b.Stop()
+	client.Produce(deadline(t), &kgo.Record{Topic: "logs", Value: []byte("x")}, func(_ *kgo.Record, err error) { result <- err })
+	seen.wait(t, "nothing listens at broker "+b.Addr)
+	check(t, b.Restart())
+	seen.wait(t, "")
+	check(t, <-result)
+}
+
+// TestPasswordFileIsReadAtEachLogin: the connection after the change uses the
+// new password.
+func TestPasswordFileIsReadAtEachLogin(t *testing.T) {
+	b := start(t)
+	file := filepath.Join(t.TempDir(), "password")
+	write := func(password string) { check(t, os.WriteFile(file, []byte(password+"\n"), 0o600)) }
+	write("wrong")
+	conn := b.Conn("agent", "")
+	conn.SASL.Password = config.Password{File: file}
+	ctx := deadline(t)
+	client := newClient(t, &conn, nil)
+	if client.Ping(ctx) == nil {
+		t.Fatal("logged in with a wrong password")
+	}
+	write(secret)
+	check(t, client.Ping(ctx))
+	check(t, b.SetPassword(ctx, "agent", "agent-2"))
+	check(t, client.Ping(ctx)) // the open connection stays
+	b.Stop()
+	check(t, b.Restart())
+	write("agent-2")
+	check(t, client.Ping(ctx))
+}
+
+// TestWatchGroupError: a group that may not be joined is reported, and Good
+// ends it.
+func TestWatchGroupError(t *testing.T) {
+	b := start(t)
+	ctx := deadline(t)
+	check(t, b.Allow(ctx, "agent", kadm.OpRead, "logs"))
+	conn := b.Conn("agent", secret)
+	seen := newReports()
+	w := kafkaconn.NewWatch(kafkaconn.Subject{Config: &conn, Group: "g"}, seen.report)
+	client := newClient(t, &conn, w, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("logs"))
+	polling, stop := context.WithCancel(ctx)
+	polled := make(chan struct{})
+	go func() {
+		defer close(polled)
+		client.PollFetches(polling)
+	}()
+	seen.wait(t, `user "agent" needs Read on group "g"`)
+	w.Good()
+	seen.wait(t, "")
+	stop()
+	<-polled
+}
