@@ -60,6 +60,7 @@ func TestPodThatIsGoneIsKeptAsLongAsItsFiles(t *testing.T) {
 	n.server.DeletePod("a", "p")
 	f.expect("gone p/main")
 	f.stop()
+	n.server.Stop()
 
 	f = n.follow(everything)
 	c := f.expect("selected p/main", "gone p/main")[0]
@@ -68,6 +69,9 @@ func TestPodThatIsGoneIsKeptAsLongAsItsFiles(t *testing.T) {
 	}
 	f.stop()
 	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.server.Start(); err != nil {
 		t.Fatal(err)
 	}
 	f = n.follow(everything)

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -76,6 +77,9 @@ func restConfig(kubeconfig string) (*rest.Config, error) {
 	}
 	return conf, nil
 }
+
+// close lets go of connections that are idle.
+func (c *client) close() { utilnet.CloseIdleConnectionsFor(c.rest.Client.Transport) }
 
 // namespace asks for one namespace. resourceVersion 0 is answered from the
 // API server's own cache, which may not have a namespace that was just made.

@@ -22,7 +22,7 @@ const token = "the agent's token"
 
 // patience is how long a test waits before it gives up on something that
 // should happen; nothing is measured by it.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // node is one node of a cluster: its log directory, its agent's data
 // directory and the API server.

@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 func (n *node) byPath() {
@@ -78,6 +81,34 @@ func TestScanOfUnselectedNamespaces(t *testing.T) {
 	pods, err := s.scan()
 	if err != nil || len(pods) != 1 || pods[0].Namespace != "a" || len(pods[0].Containers) != 1 {
 		t.Errorf("got %v, %v", pods, err)
+	}
+}
+
+// TestNotifications checks that what is scanned is watched, for a new pod and
+// for a new container of a pod.
+func TestNotifications(t *testing.T) {
+	notify, err := fsnotify.NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer notify.Close()
+	dir := t.TempDir()
+	s := scanner{dir: dir, mayMatch: func(string) bool { return true }, notify: notify, works: true}
+	for _, path := range []string{"a_p_1", "a_p_1/main", "a_p_1/second"} {
+		if _, err := s.scan(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(filepath.Join(dir, path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case e := <-notify.Events:
+			if e.Name != filepath.Join(dir, path) {
+				t.Errorf("notified of %v, want %s", e, path)
+			}
+		case <-time.After(patience):
+			t.Fatalf("not notified of %s", path)
+		}
 	}
 }
 

@@ -62,8 +62,8 @@ func newPod(p *corev1.Pod) *pod {
 		UID:         string(p.UID),
 		Node:        p.Spec.NodeName,
 		IP:          p.Status.PodIP,
-		Labels:      p.Labels,
-		Annotations: p.Annotations,
+		Labels:      some(p.Labels),
+		Annotations: some(p.Annotations),
 	}
 	if _, mirror := p.Annotations[mirrorAnnotation]; mirror {
 		kept.DirUID = cmp.Or(p.Annotations[hashAnnotation], p.Annotations[mirrorAnnotation])
@@ -76,6 +76,14 @@ func newPod(p *corev1.Pod) *pod {
 	}
 	kept.addAll(ephemeral, p.Status.EphemeralContainerStatuses)
 	return kept
+}
+
+// some is m, or nil when it is empty, so that pods compare well.
+func some(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	return m
 }
 
 func names(containers []corev1.Container) []string {

@@ -61,6 +61,9 @@ func (r *reporter) note(ctx context.Context, request int, err error) {
 	if !r.silent && text == r.told {
 		return
 	}
+	if r.silent && worst == nil && request == listPods {
+		return // whether all is well shows when the watch has begun
+	}
 	r.silent, r.told = false, text
 	// Under the lock, so that the last word is the newest: Report must not block.
 	r.fn(worst)

@@ -27,9 +27,9 @@ func TestReports(t *testing.T) {
 	const downText = "get namespaces at API server https://api: dial tcp 10.96.0.1:443: no route to host: check that the server runs and that this node reaches it; meanwhile the pods known so far are followed"
 
 	r.note(ctx, listPods, nil)
-	expect("<nil>")
-	r.note(ctx, watchPods, nil)
 	expect()
+	r.note(ctx, watchPods, nil)
+	expect("<nil>")
 	r.note(ctx, getNamespaces, down)
 	r.note(ctx, getNamespaces, down)
 	expect(downText)

@@ -175,6 +175,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 	w.loop(ctx, &started)
 	cancel()
 	started.Wait()
+	if w.client != nil {
+		w.client.close()
+	}
 	return w.save()
 }
 

@@ -170,7 +170,7 @@ func (c *container) trim() {
 	}
 	low := c.acks.Low()
 	first := low.begin()
-	for c.at > 0 && c.files[0].seq < first.seq {
+	for c.at > 0 && c.files[0].seq < first.Seq {
 		c.files[0].close()
 		c.options.metrics.openFiles.Dec()
 		c.files = append(c.files[:0], c.files[1:]...)
@@ -189,7 +189,7 @@ func (c *container) rewind() {
 	c.rotated = time.Time{}
 	first := pos.begin()
 	for i, f := range c.files {
-		if f.seq == first.seq {
+		if f.seq == first.Seq {
 			c.at, c.offset = i, first.Offset
 			c.replay = &pos
 			return
@@ -204,17 +204,34 @@ func (c *container) rewind() {
 // position is where reading has got to.
 func (c *container) position() Position {
 	f := c.files[c.at]
-	if err := f.fingerprint(); err != nil {
-		c.warn("fingerprint", "read log file", err)
-	}
-	p := Position{File: f.id, Offset: c.offset, seq: f.seq}
+	p := Position{File: c.identity(f), Offset: c.offset, Seq: f.seq}
 	for i, mark := range []**Mark{&p.Stdout, &p.Stderr} {
 		if c.joiners[i].Open() {
 			start := c.joiners[i].start
+			start.File = c.identity(c.fileAt(start.Seq))
 			*mark = &start
 		}
 	}
 	return p
+}
+
+// identity is the file's, with a fingerprint of what is there by now.
+func (c *container) identity(f *file) FileID {
+	if err := f.fingerprint(); err != nil {
+		c.warn("fingerprint", "read log file", err)
+	}
+	return f.id
+}
+
+// fileAt is the open file with the given place in the chain. Files stay open
+// as long as a position, or an unfinished line, begins in them.
+func (c *container) fileAt(seq int) *file {
+	for _, f := range c.files {
+		if f.seq == seq {
+			return f
+		}
+	}
+	panic("BUG: position in a file that was let go")
 }
 
 // close lets go of the files.

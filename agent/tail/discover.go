@@ -113,7 +113,7 @@ func (c *container) start(chain []entry) (complete bool, err error) {
 	if c.options.Config.StartAt == "end" {
 		c.skipOld()
 	}
-	c.begin(Position{File: c.files[c.at].id, Offset: c.offset, seq: c.files[c.at].seq})
+	c.begin(Position{File: c.files[c.at].id, Offset: c.offset, Seq: c.files[c.at].seq})
 	return complete, nil
 }
 
@@ -142,12 +142,13 @@ func (c *container) goOn(chain []entry) (complete bool, err error) {
 		}
 	}
 	found := i < len(chain) && c.is(chain[i], first.File)
+	c.nextSeq = first.Seq - 1
 	complete, err = c.open(chain[i:])
 	if err != nil || len(c.files) == 0 {
 		return false, err
 	}
 	if !found {
-		c.begin(Position{File: c.files[0].id, seq: c.files[0].seq})
+		c.begin(Position{File: c.files[0].id, Seq: c.files[0].seq})
 		return complete, nil
 	}
 	c.reposition(saved)
@@ -156,20 +157,18 @@ func (c *container) goOn(chain []entry) (complete bool, err error) {
 
 // reposition sets reading to a saved position, whose first file is files[0].
 func (c *container) reposition(saved Position) {
-	saved.seq = c.files[0].seq
 	for _, f := range c.files {
 		if saved.File.Print.Length > 0 && saved.File.Restart == f.restart && saved.File.Print.begins(f) {
-			saved.seq = f.seq
+			saved.Seq = f.seq
 		}
 	}
 	for _, m := range []*Mark{saved.Stdout, saved.Stderr} {
 		if m == nil {
 			continue
 		}
-		m.seq = saved.seq
 		for _, f := range c.files {
 			if m.File.Restart == f.restart && m.File.Print.begins(f) {
-				m.seq = f.seq
+				m.Seq = f.seq
 				break
 			}
 		}
@@ -180,7 +179,7 @@ func (c *container) reposition(saved Position) {
 		c.options.metrics.truncated.Inc()
 		c.log.Warn("log file is shorter than what was read of it; reading it from its beginning",
 			"file", c.files[0].f.Name(), "size", size, "read", first.Offset)
-		c.begin(Position{File: c.files[0].id, seq: c.files[0].seq})
+		c.begin(Position{File: c.files[0].id, Seq: c.files[0].seq})
 		return
 	}
 	c.offset = first.Offset

@@ -18,23 +18,23 @@ type Position struct {
 	Stdout *Mark `json:"stdout,omitempty"`
 	Stderr *Mark `json:"stderr,omitempty"`
 
-	seq int // File's place in the chain, in this process
+	// Seq is File's place in the container's chain, rising from file to file.
+	Seq int `json:"seq"`
 }
 
 // Mark is the beginning of a line in a file.
 type Mark struct {
 	File   FileID `json:"file"`
 	Offset int64  `json:"offset"`
-
-	seq int
+	Seq    int    `json:"seq"`
 }
 
 // begin is where reading has to start to continue from the position: at the
 // earliest unfinished line, or at the position itself.
 func (p *Position) begin() Mark {
-	first := Mark{File: p.File, Offset: p.Offset, seq: p.seq}
+	first := Mark{File: p.File, Offset: p.Offset, Seq: p.Seq}
 	for _, m := range []*Mark{p.Stdout, p.Stderr} {
-		if m != nil && (m.seq < first.seq || m.seq == first.seq && m.Offset < first.Offset) {
+		if m != nil && (m.Seq < first.Seq || m.Seq == first.Seq && m.Offset < first.Offset) {
 			first = *m
 		}
 	}

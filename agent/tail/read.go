@@ -212,7 +212,7 @@ func (c *container) line(b *filling, line []byte, off int64, cut bool) {
 	j := &c.joiners[i]
 	if l.Partial() {
 		if !j.Open() {
-			j.start = Mark{File: c.files[c.at].id, Offset: off, seq: c.files[c.at].seq}
+			j.start = Mark{Offset: off, Seq: c.files[c.at].seq}
 		}
 		j.Add(&l, int(c.options.Config.MaxLine))
 		return
@@ -229,7 +229,7 @@ func (c *container) line(b *filling, line []byte, off int64, cut bool) {
 // before the saved position to find the pieces of an unfinished line again.
 func (c *container) wasRead(l *cri.Line, ok bool, off int64) bool {
 	seq := c.files[c.at].seq
-	if seq > c.replay.seq || seq == c.replay.seq && off >= c.replay.Offset {
+	if seq > c.replay.Seq || seq == c.replay.Seq && off >= c.replay.Offset {
 		c.replay = nil
 		return false
 	}
@@ -240,7 +240,7 @@ func (c *container) wasRead(l *cri.Line, ok bool, off int64) bool {
 	if l.Stderr {
 		start = c.replay.Stderr
 	}
-	return start == nil || seq < start.seq || seq == start.seq && off < start.Offset
+	return start == nil || seq < start.Seq || seq == start.Seq && off < start.Offset
 }
 
 // add makes a record of a whole line.
