@@ -156,8 +156,9 @@ func (n *nodePods) selector() string {
 	return fields.OneTermEqualSelector("spec.nodeName", n.node).String()
 }
 
-// quietly gives client-go a logger that says everything at debug level: what
-// an operator must know is reported, in words that name the cause.
+// quietly gives client-go a logger that says at debug level what it would say
+// up to verbosity 4: what an operator must know is reported, in words that
+// name the cause, and above 4 it would print requests and their answers.
 func quietly(ctx context.Context, log *slog.Logger) context.Context {
 	return klog.NewContext(ctx, logr.FromSlogHandler(debugHandler{log.Handler()}))
 }
@@ -165,8 +166,8 @@ func quietly(ctx context.Context, log *slog.Logger) context.Context {
 // debugHandler demotes records.
 type debugHandler struct{ slog.Handler }
 
-func (h debugHandler) Enabled(ctx context.Context, _ slog.Level) bool {
-	return h.Handler.Enabled(ctx, slog.LevelDebug)
+func (h debugHandler) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelDebug && h.Handler.Enabled(ctx, slog.LevelDebug)
 }
 
 func (h debugHandler) Handle(ctx context.Context, r slog.Record) error {

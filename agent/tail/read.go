@@ -251,6 +251,7 @@ func (c *container) add(b *filling, l *cri.Line, cut bool) {
 	}
 	if cut {
 		text = wholeRunes(text)
+		c.account.Cut.Add(1)
 	}
 	o := c.origins.stdout
 	if l.Stderr {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"millrace/internal/config"
 	"millrace/internal/pipeline"
@@ -342,7 +343,10 @@ func brief(lines []string) string {
 func (s *story) checkLedger(args string) {
 	s.Helper()
 	b := s.ledger.Total()
-	have := map[string]int64{"read": b.Read, "reread": b.Reread, "delivered": b.Delivered, "pending": b.Pending, "unparsed": b.Unparsed}
+	have := map[string]int64{"read": b.Read, "reread": b.Reread, "delivered": b.Delivered, "pending": b.Pending, "unparsed": b.Unparsed, "cut": b.Cut}
+	var m dto.Metric
+	s.must(s.source.options.metrics.missed.Write(&m))
+	have["missed"] = int64(m.GetCounter().GetValue())
 	for _, term := range strings.Fields(args) {
 		name, value, _ := strings.Cut(term, "=")
 		if n, err := strconv.ParseInt(value, 10, 64); err != nil || have[name] != n {
