@@ -111,6 +111,7 @@ func (r *random) step() {
 			r.runAgain()
 		}
 	}
+	r.changed()
 	r.wait(time.Duration(r.IntN(1500)) * time.Millisecond)
 }
 
