@@ -134,4 +134,3 @@ func TestOptionsLogIn(t *testing.T) {
 		})
 	}
 }
-

@@ -60,4 +60,3 @@ type fileError struct {
 
 func (e *fileError) Error() string { return e.doing + ": " + e.err.Error() }
 func (e *fileError) Unwrap() error { return e.err }
-

@@ -2,13 +2,17 @@ package kafkaconn_test
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"millrace/internal/config"
@@ -140,4 +144,38 @@ func TestWatchGroupError(t *testing.T) {
 	seen.wait(t, "")
 	stop()
 	<-polled
+}
+
+// TestWatchOneOfThree: what counts when only some brokers fail.
+func TestWatchOneOfThree(t *testing.T) {
+	conn := kafkaconn.Config{Brokers: []string{"a:1"}}
+	seen := newReports()
+	w := kafkaconn.NewWatch(kafkaconn.Subject{Config: &conn}, seen.report)
+	a, b := kgo.BrokerMetadata{Host: "a", Port: 1}, kgo.BrokerMetadata{Host: "b", Port: 2}
+	toA, toB := net.Conn(&net.TCPConn{}), net.Conn(&net.TCPConn{})
+	has := func(want ...string) {
+		t.Helper()
+		if !slices.Equal(seen.all, want) {
+			t.Fatalf("reported %q, want %q", seen.all, want)
+		}
+	}
+	w.OnBrokerConnect(a, 0, toA, nil)
+	w.OnBrokerConnect(b, 0, toB, syscall.ECONNREFUSED)
+	has() // a still works
+	w.OnBrokerConnect(b, 0, nil, kgo.ErrClientClosed)
+	w.OnBrokerConnect(b, 0, nil, context.Canceled)
+	has() // we did that ourselves
+	w.OnBrokerConnect(b, 0, toB, kerr.SaslAuthenticationFailed)
+	if len(seen.all) != 1 || !strings.Contains(seen.all[0], "broker b:2 refused") {
+		t.Fatalf("a refused login must count at once, but reported is %q", seen.all)
+	}
+	w.OnBrokerConnect(b, 0, toB, nil)
+	seen.wait(t, "")
+	w.OnBrokerDisconnect(a, toA)
+	w.OnBrokerDisconnect(b, toB)
+	has()
+	w.OnBrokerConnect(b, 0, nil, syscall.ECONNREFUSED)
+	has("nothing listens at broker b:2: check that it runs and that the address in brokers is right")
+	w.OnBrokerConnect(a, 0, toA, nil)
+	seen.wait(t, "")
 }

@@ -20,7 +20,6 @@ const truncatedField = `,"truncated":true`
 // does not help. marks says what was changed on the way.
 func (r *Record) AppendJSON(dst []byte, limit int) (out []byte, marks Marks, fits bool) {
 	start := len(dst)
-	marks.Cut = r.Cut
 	out, message := r.appendJSON(dst, -1, &marks)
 	over := len(out) - start - limit
 	if over <= 0 {
@@ -44,7 +43,7 @@ func (r *Record) AppendJSON(dst []byte, limit int) (out []byte, marks Marks, fit
 // Marks says how an encoded record differs from the line as it was written.
 type Marks struct {
 	Replaced bool // invalid UTF-8 became U+FFFD
-	Cut      bool // only the beginning of the message fitted
+	Cut      bool // only the beginning of the message fitted the limit
 }
 
 // appendJSON encodes the record with at most room bytes of encoded message,

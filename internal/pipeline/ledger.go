@@ -43,7 +43,8 @@ type Account struct {
 	delivered, filtered, inFlight, aborted atomic.Int64
 	dropped                                [reasonCount]atomic.Int64
 
-	// Marks are records that were delivered, but not as they were written.
+	// Marks are records that are delivered, but not as they were written.
+	// Whoever changes a record counts it, again when it is read again.
 	Unparsed atomic.Int64 // not a line of the container runtime's format
 	Replaced atomic.Int64 // invalid UTF-8 was replaced
 	Cut      atomic.Int64 // longer than allowed, delivered without the rest

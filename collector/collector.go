@@ -1,0 +1,153 @@
+// Package collector is the cluster end of Millrace: it reads topics as a
+// member of consumer groups and brings their records into StarRocks tables.
+//
+// An offset is committed only when StarRocks has said that everything before
+// it is in the table, so a crash repeats what was on its way and loses
+// nothing. Run waits for every goroutine the package starts.
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"runtime/debug"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"millrace/filters"
+	"millrace/internal/config"
+	"millrace/internal/ops"
+	"millrace/internal/pipeline"
+	"millrace/outputs/starrocks"
+)
+
+// Run runs the collector until ctx is done and everything it began has ended.
+// It fails at once only for what a restart cannot mend either; a pipeline that
+// cannot work says so by its conditions in p.Health, NAME/source and
+// NAME/output, and leaves the others alone.
+func Run(ctx context.Context, c *Config, p *ops.Process) error {
+	if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
+		return fmt.Errorf("make data_dir: %w", err)
+	}
+	limitMemory(c.MemoryLimit)
+	a := &assembly{config: c, process: p}
+	var running sync.WaitGroup
+	for i := range c.Pipelines {
+		run, err := a.pipeline(&c.Pipelines[i])
+		if err != nil {
+			// Restarting would only hide the sentence that says what to do.
+			p.Health.Set(c.Pipelines[i].Name+"/source", err)
+			continue
+		}
+		running.Go(func() { run(ctx) })
+	}
+	p.Admin.Status("pipelines", a.status)
+	<-ctx.Done()
+	running.Wait()
+	return errors.Join(a.failed...)
+}
+
+// limitMemory makes the garbage collector work harder rather than let the
+// process grow, unless the operator has set GOMEMLIMIT. A tenth is for what
+// Go does not count: its own code, stacks of the kernel, pages not yet
+// returned.
+func limitMemory(all config.Size) {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(int64(all) / 10 * 9)
+	}
+}
+
+// assembly is what the pipelines of one process share.
+type assembly struct {
+	config  *Config
+	process *ops.Process
+	ledgers []*pipeline.Ledger
+
+	mu     sync.Mutex
+	failed []error
+}
+
+// pipeline makes one pipeline and returns the function that runs it.
+func (a *assembly) pipeline(c *PipelineConfig) (run func(context.Context), err error) {
+	log := a.process.Logger.With("pipeline", c.Name)
+	load := &c.Output.StarRocks.Load
+	m := shareMemory(int(a.config.MemoryLimit), len(a.config.Pipelines), load.Concurrency)
+	if size := int64(m.batch); size < int64(load.MaxBytes) {
+		log.Info("memory_limit makes loads smaller than load.max_bytes", "bytes", size, "max_bytes", int64(load.MaxBytes))
+	}
+	ledger := pipeline.NewLedger(c.Name, labelNames...)
+	a.process.Health.Expect(c.Name + "/source")
+	s, err := newSource(sourceOptions{
+		config:   *c.Source.Kafka,
+		pipeline: c.Name,
+		limits:   limits{bytes: int(load.MaxBytes), rows: load.MaxRows, weight: m.batch, age: load.MaxAge},
+		memory:   m,
+		lanes:    load.Concurrency,
+		pool:     pipeline.NewPool(2*load.Concurrency, 2*m.batch),
+		ledger:   ledger,
+		log:      log,
+		registry: prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": c.Name}, a.process.Registry),
+		report:   func(err error) { a.process.Health.Set(c.Name+"/source", err) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	output, letters, err := a.output(c, log)
+	if err != nil {
+		return nil, err
+	}
+	a.process.Registry.MustRegister(ledger)
+	a.ledgers = append(a.ledgers, ledger)
+	line := pipeline.Pipeline{Source: s, Filters: filters.New(c.Filters), Output: output, Drain: a.config.Drain}
+	return func(ctx context.Context) {
+		err := line.Run(ctx)
+		if letters != nil {
+			letters.close()
+		}
+		if err != nil {
+			a.fail(fmt.Errorf("pipeline %s: %w", c.Name, err))
+			a.process.Health.Set(c.Name+"/source", err)
+		}
+	}, nil
+}
+
+// output makes the output, and the place for its dead letters if there is one.
+func (a *assembly) output(c *PipelineConfig, log *slog.Logger) (*starrocks.Output, *deadLetters, error) {
+	condition := c.Name + "/output"
+	a.process.Health.Expect(condition)
+	opts := starrocks.Options{
+		Config: *c.Output.StarRocks, Pipeline: c.Name, Logger: log, Registry: a.process.Registry,
+		Report: func(err error) { a.process.Health.Set(condition, err) },
+	}
+	var letters *deadLetters
+	if d := c.Output.StarRocks.DeadLetter; d != nil {
+		var err error
+		if letters, err = newDeadLetters(c.Source.Kafka, d.Topic, log); err != nil {
+			return nil, nil, err
+		}
+		opts.DeadLetters = letters.store
+	}
+	output, err := starrocks.New(opts)
+	if err != nil && letters != nil {
+		letters.close()
+	}
+	return output, letters, err
+}
+
+func (a *assembly) status() any {
+	statuses := make([]pipeline.Status, len(a.ledgers))
+	for i, l := range a.ledgers {
+		statuses[i] = l.Status()
+	}
+	return statuses
+}
+
+func (a *assembly) fail(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failed = append(a.failed, err)
+}

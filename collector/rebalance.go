@@ -1,0 +1,147 @@
+package collector
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"millrace/internal/pipeline"
+)
+
+// rebalance is a change of what is assigned to us.
+type rebalance struct {
+	assigned, revoked, lost []int32
+	done                    chan struct{} // closed: the group may go on
+	deadline                time.Time     // of waiting for loads on their way
+	parts                   []*partition
+}
+
+func (s *source) onAssigned(_ context.Context, _ *kgo.Client, m map[string][]int32) {
+	s.watch.Good()
+	s.pass(&rebalance{assigned: m[s.config.Topic]})
+	s.health.join()
+}
+
+func (s *source) onRevoked(_ context.Context, _ *kgo.Client, m map[string][]int32) {
+	s.pass(&rebalance{revoked: m[s.config.Topic]})
+}
+
+func (s *source) onLost(_ context.Context, _ *kgo.Client, m map[string][]int32) {
+	s.pass(&rebalance{lost: m[s.config.Topic]})
+}
+
+// pass hands a change to the loop and waits until the group may go on.
+func (s *source) pass(r *rebalance) {
+	r.done = make(chan struct{})
+	select {
+	case s.rebalances <- r:
+		<-r.done
+	case <-s.ended:
+	}
+}
+
+// rebalance begins a change.
+func (s *source) rebalance(r *rebalance) {
+	for _, id := range r.assigned {
+		s.assign(id)
+	}
+	for _, id := range r.lost {
+		if p := s.parts[id]; p != nil {
+			s.letGo(p)
+		}
+	}
+	for _, id := range r.revoked {
+		if p := s.parts[id]; p != nil {
+			// What is not on its way yet is the next owner's.
+			p.lane.drop(p)
+			r.parts = append(r.parts, p)
+		}
+	}
+	r.deadline = time.Now().Add(s.revokeWait)
+	s.revoking = append(s.revoking, r)
+}
+
+// assign begins to keep the state of a partition, in the lane that has the
+// fewest.
+func (s *source) assign(id int32) {
+	if old := s.parts[id]; old != nil {
+		s.letGo(old)
+	}
+	best := s.lanes[int(id)%len(s.lanes)]
+	for _, l := range s.lanes {
+		if len(l.parts) < len(best.parts) {
+			best = l
+		}
+	}
+	a := s.account(id)
+	p := &partition{
+		id: id, lane: best, account: a,
+		origin: &pipeline.Origin{Account: a, Partition: id},
+		lag:    s.lags.open(s.config.Topic, id),
+	}
+	if committed, ok := s.client.CommittedOffsets()[s.config.Topic][id]; ok && committed.Offset >= 0 {
+		p.lag.position.Store(committed.Offset)
+	}
+	best.parts = append(best.parts, p)
+	s.parts[id] = p
+	if best.paused {
+		s.client.PauseFetchPartitions(map[string][]int32{s.config.Topic: {id}})
+	}
+}
+
+// letGo forgets a partition: from here on nothing of it is committed, however
+// its loads end. Its next owner reads again what is not committed.
+func (s *source) letGo(p *partition) {
+	p.lost = true
+	p.lane.remove(p)
+	if p.lane.paused {
+		s.client.ResumeFetchPartitions(map[string][]int32{s.config.Topic: {p.id}})
+	}
+	delete(s.parts, p.id)
+	s.lags.close(p.id)
+	s.health.set(rangePart(p.id), nil)
+}
+
+// release ends the changes for which there is nothing to wait for any more.
+func (s *source) release() {
+	kept := s.revoking[:0]
+	for _, r := range s.revoking {
+		if !s.settled(r) {
+			kept = append(kept, r)
+			continue
+		}
+		for _, p := range r.parts {
+			if !p.lost {
+				s.letGo(p)
+			}
+		}
+		close(r.done)
+	}
+	clear(s.revoking[len(kept):])
+	s.revoking = kept
+}
+
+// settled says that nothing of the revoked partitions is on its way, or that
+// the time to wait for it is over. A commit that has begun is always waited
+// for: it must not arrive after the next owner's.
+func (s *source) settled(r *rebalance) bool {
+	over := !time.Now().Before(r.deadline)
+	for _, p := range r.parts {
+		if p.lost || p.flights == 0 {
+			continue
+		}
+		if !over || p.committing > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// releaseAll lets the group go on at the end.
+func (s *source) releaseAll() {
+	for _, r := range s.revoking {
+		close(r.done)
+	}
+	s.revoking = nil
+}

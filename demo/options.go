@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// options are the flags.
+type options struct {
+	check    bool
+	lines    int64
+	rate     float64
+	kills    int
+	dir      string
+	page     string
+	millrace string
+	keep     int64
+}
+
+// errUsage means that the flags were wrong and flag has said so.
+var errUsage = errors.New("wrong usage")
+
+// parseOptions reads the command line; usage goes to out.
+func parseOptions(args []string, out io.Writer) (*options, error) {
+	o := new(options)
+	f := flag.NewFlagSet("demo", flag.ContinueOnError)
+	f.SetOutput(out)
+	f.BoolVar(&o.check, "check", false, "write a bounded number of lines, compare the table with them and end")
+	f.Int64Var(&o.lines, "lines", 200_000, "with -check: how many lines have to arrive")
+	f.Float64Var(&o.rate, "rate", 0, "lines a second of the selected containers (default 12000 with -check, else 100)")
+	f.IntVar(&o.kills, "kill", 0, "with -check: how often to kill -9 agent and collector each, at moments when they hold lines")
+	f.StringVar(&o.dir, "dir", "", "work folder, kept at the end and used again (default: a temporary one, removed at the end)")
+	f.StringVar(&o.page, "page", "127.0.0.1:8088", "address of the page; a busy port is replaced by a free one")
+	f.StringVar(&o.millrace, "millrace", "", "the millrace program to run (default: built from this module)")
+	f.Int64Var(&o.keep, "keep", 500_000, "rows after which the table is emptied, since the stand-in holds them in memory")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.NArg() > 0 || o.lines < 1 || o.rate < 0 || o.kills < 0 || o.keep < 1 {
+		fmt.Fprintln(out, "demo: no arguments, and no number below its least value")
+		f.Usage()
+		return nil, errUsage
+	}
+	if o.rate == 0 {
+		o.rate = 100
+		if o.check {
+			o.rate = 12_000
+		}
+	}
+	return o, nil
+}
+
+// workFolder makes the work folder; remove gives it up again, unless the user
+// named it.
+func (o *options) workFolder() (dir string, remove func(), err error) {
+	if o.dir == "" {
+		dir, err = os.MkdirTemp("", "millrace-demo-")
+		if err != nil {
+			return "", nil, fmt.Errorf("make work folder: %w", err)
+		}
+		return dir, func() { os.RemoveAll(dir) }, nil
+	}
+	if dir, err = filepath.Abs(o.dir); err != nil {
+		return "", nil, fmt.Errorf("work folder: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", nil, fmt.Errorf("make work folder: %w", err)
+	}
+	if old, err := os.ReadDir(dir); o.check && (err != nil || len(old) > 0) {
+		return "", nil, fmt.Errorf("-check needs an empty folder, or its rows cannot be told from older ones: %s is not empty", dir)
+	}
+	return dir, func() {}, nil
+}

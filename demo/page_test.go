@@ -1,0 +1,185 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// exhibit starts a demo whose two ends are the test program, and its page.
+func exhibit(t *testing.T) (*demo, *httptest.Server) {
+	t.Helper()
+	t.Setenv("DEMO_CHILD", "1")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &demo{opts: &options{rate: 100}, dir: t.TempDir(), program: self}
+	if err := d.start(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	srv := httptest.NewServer(newPage(d).handler())
+	t.Cleanup(srv.Close)
+	until(t, "both ends answer", func() bool {
+		return d.agent.state(t.Context()).Total != nil && d.collector.state(t.Context()).Total != nil
+	})
+	return d, srv
+}
+
+// get asks the page; into may be nil.
+func get(t *testing.T, srv *httptest.Server, path string, into any) *http.Response {
+	t.Helper()
+	resp, err := http.Get(srv.URL + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if into != nil {
+		if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	return resp
+}
+
+func TestPageShowsStateAndFlow(t *testing.T) {
+	d, srv := exhibit(t)
+	if _, err := d.node.advance(d.node.at.Add(time.Second), 1000); err != nil {
+		t.Fatal(err)
+	}
+	var state struct {
+		Agent, Collector endState
+		Kafka, StarRocks bool
+		Node             map[string]int64
+	}
+	get(t, srv, "/api/state", &state)
+	if a := state.Agent; a.Ready == nil || !*a.Ready || !a.Child.Running || a.Total.Missing != 0 || a.Accounts[0].Name != "kong/pod/proxy" || a.Accounts[0].Delivered != 6 {
+		t.Errorf("agent: %+v", a)
+	}
+	if c := state.Collector; c.Ready == nil || *c.Ready || c.Reason != "kong/output: no backend alive" {
+		t.Errorf("collector: %+v", c)
+	}
+	if n := state.Node; !state.Kafka || !state.StarRocks || n["selected"] < 990 || n["due"]+n["health"] != n["selected"] || n["other"] < 100 {
+		t.Errorf("node: %+v", n)
+	}
+	d.flow.observe(t.Context())
+	d.flow.observe(t.Context())
+	var flow []sample
+	get(t, srv, "/api/flow", &flow)
+	if len(flow) != 2 || *flow[1].Read != 10 || *flow[1].Loaded != 6 || *flow[1].Kafka != 0 || flow[1].Rates.Read == nil {
+		t.Fatalf("flow: %+v", flow)
+	}
+	get(t, srv, "/api/flow?since="+flow[0].At.Format(time.RFC3339Nano), &flow)
+	if len(flow) != 1 {
+		t.Errorf("%d samples since the first of two", len(flow))
+	}
+}
+
+func TestPageShowsTheUnknownAsUnknown(t *testing.T) {
+	d, srv := exhibit(t)
+	d.cluster.down()
+	if err := d.agent.child.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	d.closers = d.closers[:len(d.closers)-1] // the agent started last
+	d.flow.observe(t.Context())
+	s, _ := d.flow.latest()
+	if s.Read != nil || s.Kafka != nil || s.Committed != nil || s.Loaded == nil {
+		t.Errorf("%+v", s)
+	}
+	var state struct{ Agent endState }
+	get(t, srv, "/api/state", &state)
+	if a := state.Agent; a.Ready != nil || a.Total != nil || a.Child.Running {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestButtons(t *testing.T) {
+	d, srv := exhibit(t)
+	press := func(act string, header ...string) int {
+		req, err := http.NewRequest(http.MethodPost, srv.URL+"/api/do/"+act, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if code := press("kafka-down", "Origin", "https://elsewhere.example.com", "Sec-Fetch-Site", "cross-site"); code != http.StatusForbidden || !d.cluster.running() {
+		t.Errorf("a page from elsewhere: %d", code)
+	}
+	if code := press("reboot"); code != http.StatusNotFound {
+		t.Errorf("an unknown act: %d", code)
+	}
+	for _, act := range []string{"kafka-down", "starrocks-down", "agent-kill", "collector-restart"} {
+		if code := press(act); code != http.StatusNoContent {
+			t.Errorf("%s: %d", act, code)
+		}
+	}
+	if d.cluster.running() || !d.warehouse.broken.Load() {
+		t.Error("Kafka or StarRocks is still up")
+	}
+	until(t, "second lives", func() bool { return d.agent.child.state().Lives == 2 && d.collector.child.state().Lives == 2 })
+	for _, act := range []string{"kafka-up", "kafka-up", "starrocks-up", "starrocks-up"} {
+		if code := press(act); code != http.StatusNoContent {
+			t.Errorf("%s: %d", act, code)
+		}
+	}
+	if _, _, err := d.cluster.offsets(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPageAsksNobodyElse(t *testing.T) {
+	_, srv := exhibit(t)
+	resp := get(t, srv, "/", nil)
+	if resp.StatusCode != 200 || !strings.Contains(resp.Header.Get("Content-Security-Policy"), "default-src 'self'") {
+		t.Errorf("%s, %v", resp.Status, resp.Header)
+	}
+	html, err := pageFiles.ReadFile("page/index.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(html), -1)
+	if len(parts) < 6 {
+		t.Fatalf("only %q", parts)
+	}
+	for _, m := range parts {
+		if code := get(t, srv, "/"+m[1], nil).StatusCode; code != 200 {
+			t.Errorf("%s answers %d", m[1], code)
+		}
+	}
+	for path, want := range map[string]int{"/api/charts?minutes=0": 400, "/api/charts": 400, "/api/flow?since=noon": 400, "/api/nothing": 404} {
+		if code := get(t, srv, path, nil).StatusCode; code != want {
+			t.Errorf("%s answers %d", path, code)
+		}
+	}
+	var all map[string]reading
+	get(t, srv, "/api/charts?minutes=5", &all)
+	for _, c := range charts {
+		if r, ok := all[c.Name]; !ok || r.Error != "" || r.Rows == nil {
+			t.Errorf("%s: %+v", c.Name, r)
+		}
+	}
+	var last reading
+	if get(t, srv, "/api/newest", &last); last.Error != "" {
+		t.Error(fmt.Sprint(last))
+	}
+}

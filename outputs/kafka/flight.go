@@ -1,0 +1,248 @@
+package kafka
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"millrace/internal/pipeline"
+)
+
+// flight is one batch on its way through the client: a slab of client records,
+// slot i for the batch's record i, used again by later batches.
+//
+// It belongs to the goroutine that boards and produces it until the first
+// record is produced, then to the client's promises, which run one after
+// another, until the last of them, then to the keeper or the next batch.
+type flight struct {
+	out   *Output
+	batch *pipeline.Batch
+	seq   uint64 // order of Write
+
+	// recs holds a Value for exactly those records that are not delivered.
+	recs  []kgo.Record
+	spans []passage
+	ends  []int  // scratch: where the encoded records end
+	keys  []byte // the keys of recs
+
+	limit    int // what recs were encoded for; 0: they are not yet
+	bytes    int // encoded
+	produced time.Time
+	left     int   // records whose promise is still to come
+	err      error // why records came back: the first reason of this attempt
+}
+
+// passage is what the promises of a span's records share: it travels as the
+// records' context, so that finding it back costs nothing.
+type passage struct {
+	context.Context
+	flight                   *flight
+	delivered, cut, replaced int
+}
+
+// board takes the batch on.
+func (f *flight) board(o *Output, b *pipeline.Batch) {
+	f.out, f.batch = o, b
+	f.seq = o.seq.Add(1)
+	f.limit, f.bytes, f.err = 0, 0, nil
+	f.keys = f.keys[:0]
+	if cap(f.spans) < len(b.Spans) {
+		f.spans = make([]passage, len(b.Spans))
+	}
+	f.spans = f.spans[:len(b.Spans)]
+	for i := range f.spans {
+		f.spans[i] = passage{Context: context.Background(), flight: f}
+	}
+	if cap(f.recs) < len(b.Records) {
+		f.recs = make([]kgo.Record, len(b.Records))
+	}
+	f.recs = f.recs[:len(b.Records)]
+}
+
+// produce hands the records that are not delivered to the session's client;
+// sent is false when there are none, and the flight is to arrive. It does not
+// block: the client's limits are beyond what a pool can hold. When it returns
+// true, the flight may have landed already and be someone else's.
+func (f *flight) produce(s *session) (sent bool) {
+	switch limit := s.recordLimit(); {
+	case f.limit == 0:
+		f.encode(limit)
+	case limit < f.limit:
+		f.shrink(limit)
+	}
+	n := 0
+	for i := range f.recs {
+		if f.recs[i].Value != nil {
+			n++
+		}
+	}
+	if n == 0 {
+		return false
+	}
+	if f.err != nil {
+		f.out.metrics.retries.Inc()
+	}
+	f.left, f.err, f.produced = n, nil, time.Now()
+	f.out.flights.takeOff(f)
+	promise, ctx := f.out.promise, context.Background()
+	// Counted down, because after the last record the slab may be in use again.
+	for i, recs := 0, f.recs; n > 0; i++ {
+		if recs[i].Value != nil {
+			n--
+			s.client.Produce(ctx, &recs[i], promise)
+		}
+	}
+	return true
+}
+
+// encode renders the records so that each fits limit, cutting messages where
+// it must, and fills the slab.
+func (f *flight) encode(limit int) {
+	b := f.batch
+	f.limit = limit
+	f.ends = f.ends[:0]
+	out := b.Out[:0]
+	for i := range b.Records {
+		r := &b.Records[i]
+		var marks pipeline.Marks
+		var fits bool
+		out, marks, fits = r.AppendJSON(out, limit-len(f.out.key(r)))
+		f.ends = append(f.ends, len(out))
+		f.mark(i, marks, fits)
+	}
+	b.Out = out
+	f.bytes = len(out)
+	f.fill(out)
+}
+
+// fill points the slab into out, which has its final place now.
+func (f *flight) fill(out []byte) {
+	var (
+		b      = f.batch
+		now    = time.Now() // asked once, not by the client for each record
+		origin *pipeline.Origin
+		key    []byte
+		start  int
+	)
+	for i, end := range f.ends {
+		if start == end {
+			f.recs[i] = kgo.Record{} // dropped
+			continue
+		}
+		if o := b.Records[i].Origin; o != origin {
+			origin, key = o, f.addKey(f.out.key(&b.Records[i]))
+		}
+		f.recs[i] = kgo.Record{
+			Key:       key,
+			Value:     out[start:end:end],
+			Topic:     f.out.config.Topic,
+			Timestamp: now,
+			Context:   &f.spans[b.SpanOf(i)],
+		}
+		start = end
+	}
+}
+
+// shrink encodes again what is not delivered and does not fit a limit that
+// turned out to be lower.
+func (f *flight) shrink(limit int) {
+	f.limit = limit
+	for i := range f.recs {
+		rec, r := &f.recs[i], &f.batch.Records[i]
+		room := limit - len(rec.Key)
+		if len(rec.Value) <= room {
+			continue
+		}
+		f.bytes -= len(rec.Value)
+		value, marks, fits := r.AppendJSON(nil, room)
+		marks.Replaced = false // counted before
+		f.mark(i, marks, fits)
+		rec.Value = value
+		f.bytes += len(value)
+	}
+}
+
+// mark counts how record i differs from its line. What does not fit is dropped.
+func (f *flight) mark(i int, marks pipeline.Marks, fits bool) {
+	r, span := &f.batch.Records[i], f.batch.SpanOf(i)
+	p := &f.spans[span]
+	switch {
+	case !fits:
+		f.batch.Dropped(span, 1, pipeline.TooLarge)
+		f.out.warnDropped(r)
+		return
+	case marks.Cut && !r.Cut:
+		p.cut++
+		r.Cut = true // so that it is counted once, whatever comes
+	}
+	if marks.Replaced {
+		p.replaced++
+	}
+}
+
+// addKey copies a key to where it lives as long as the slab. No key is nil:
+// the client then picks the partition.
+func (f *flight) addKey(key string) []byte {
+	if key == "" {
+		return nil
+	}
+	start := len(f.keys)
+	f.keys = append(f.keys, key...)
+	return f.keys[start:len(f.keys):len(f.keys)]
+}
+
+// settle is every record's promise: Kafka's word on one record. The client
+// calls it for one record after another.
+func (o *Output) settle(r *kgo.Record, err error) {
+	p := r.Context.(*passage)
+	f := p.flight
+	if err == nil {
+		r.Value = nil
+		p.delivered++
+	} else if f.err == nil {
+		f.err = err
+	}
+	f.left--
+	if f.left > 0 {
+		return
+	}
+	if f.err != nil {
+		o.metrics.refused(f.err)
+		o.flights.comeBack(f)
+	} else {
+		o.metrics.confirmed.Observe(time.Since(f.produced).Seconds())
+		f.arrive()
+		if !o.landing.Load() {
+			return // the keeper sleeps: nothing for it to do
+		}
+	}
+	select {
+	case o.wake <- struct{}{}:
+	default: // the keeper will look anyway
+	}
+}
+
+// arrive tells the batch the outcome of its records.
+func (f *flight) arrive() {
+	total := 0
+	for i := range f.spans {
+		p := &f.spans[i]
+		f.batch.Delivered(i, p.delivered)
+		account := f.batch.Spans[i].Account
+		account.Cut.Add(int64(p.cut))
+		account.Replaced.Add(int64(p.replaced))
+		total += p.delivered
+	}
+	f.out.metrics.records.Add(float64(total))
+	f.out.metrics.bytes.Add(float64(f.bytes))
+	f.end(nil)
+}
+
+// end ends the journey: the batch is Done, and then the flight is free for
+// another one.
+func (f *flight) end(err error) {
+	f.batch.Done(err)
+	f.batch = nil
+	f.out.flights.put(f)
+}

@@ -1,0 +1,118 @@
+package kafka
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+)
+
+// flights knows where every flight is: free, in the client (the air), or back
+// from it with records that were refused. Its lock is a leaf.
+type flights struct {
+	mu    sync.Mutex
+	free  []*flight
+	busy  int // boarded and not ended
+	air   map[*flight]struct{}
+	back  []*flight
+	empty chan struct{} // closed when busy is 0, if somebody waits for it
+}
+
+// get returns a flight to board.
+func (fs *flights) get() *flight {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.busy++
+	if n := len(fs.free); n > 0 {
+		f := fs.free[n-1]
+		fs.free = fs.free[:n-1]
+		return f
+	}
+	return &flight{}
+}
+
+// put takes a flight that ended.
+func (fs *flights) put(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	delete(fs.air, f)
+	fs.free = append(fs.free, f)
+	fs.busy--
+	if fs.busy == 0 && fs.empty != nil {
+		close(fs.empty)
+		fs.empty = nil
+	}
+}
+
+// idle is closed when no flight is under way any more.
+func (fs *flights) idle() <-chan struct{} {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.empty == nil {
+		fs.empty = make(chan struct{})
+	}
+	ch := fs.empty
+	if fs.busy == 0 {
+		close(ch)
+		fs.empty = nil
+	}
+	return ch
+}
+
+func (fs *flights) takeOff(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.air == nil {
+		fs.air = map[*flight]struct{}{}
+	}
+	fs.air[f] = struct{}{}
+}
+
+func (fs *flights) comeBack(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	delete(fs.air, f)
+	fs.back = append(fs.back, f)
+}
+
+// allDown tells that the client holds no record of ours.
+func (fs *flights) allDown() bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return len(fs.air) == 0
+}
+
+// refusal is why the earliest of the flights that came back did, nil when none
+// has.
+func (fs *flights) refusal() error {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if len(fs.back) == 0 {
+		return nil
+	}
+	return slices.MinFunc(fs.back, bySeq).err
+}
+
+// takeBack returns the flights that came back.
+func (fs *flights) takeBack() []*flight {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	back := fs.back
+	fs.back = nil
+	return back
+}
+
+// oldest is when the earliest flight in the air was produced, zero when there
+// is none.
+func (fs *flights) oldest() (since time.Time) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for f := range fs.air {
+		if since.IsZero() || f.produced.Before(since) {
+			since = f.produced
+		}
+	}
+	return since
+}
+
+func bySeq(f, g *flight) int { return cmp.Compare(f.seq, g.seq) }

@@ -1,0 +1,223 @@
+// Package kafka is the output that delivers records to a Kafka topic, at least
+// once: an idempotent producer with acks=all that never gives up.
+//
+// A batch is encoded into its own Out, its records are produced from a slab
+// that is used again, and the batch is Done when Kafka has confirmed the last
+// of them. While brokers are down or a password is wrong, franz-go keeps the
+// records and retries. When Kafka refuses records for a reason that no retry
+// fixes (a missing right, a missing topic), the output holds their batches,
+// closes its gate for the ones that come after them, says so, and produces
+// what was not delivered again, in the old order, until it works. Nothing is
+// skipped; how much can be held is bounded by the pool the batches come from.
+//
+// Goroutines: one keeper per output (keep.go), started by New and ended by
+// Close, besides those of the Kafka client. Files: output.go takes batches,
+// flight.go carries one through the client, keep.go owns the client and
+// recovers, session.go is one client's life, health.go says what is wrong.
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"millrace/internal/kafkaconn"
+	"millrace/internal/pipeline"
+)
+
+// Options are what New needs to know.
+type Options struct {
+	// Config must have been validated.
+	Config Config
+	// Pipeline is the pipeline's name: the label of the metrics and a part
+	// of the client id.
+	Pipeline string
+	// Logger may be nil. Only what cannot be reported is logged: rights that
+	// are missing but not needed, and records that were dropped.
+	Logger *slog.Logger
+	// Registerer gets the output's metrics; nil means none.
+	Registerer prometheus.Registerer
+	// Report gets one sentence whenever the reason why records do not flow
+	// changes, and nil when they can; until its first call the output is on
+	// its way. Nil means nobody listens. It is called from several
+	// goroutines, one at a time; it must not block and must not call the
+	// output.
+	Report func(error)
+}
+
+// errClosed is the outcome of batches that were written too late.
+var errClosed = errors.New("the kafka output is closed")
+
+// Output implements pipeline.Output. Write may be called concurrently.
+type Output struct {
+	config  Config
+	subject kafkaconn.Subject
+	log     *slog.Logger
+	metrics *metrics
+	health  *health
+	tuning  tuning
+
+	// gate is held shared while a batch is encoded and produced, and
+	// exclusively to open and close the gate: when the gate is closed,
+	// nothing is on its way into the client.
+	gate   sync.RWMutex
+	open   *session  // nil: the gate is closed
+	queue  []*flight // what waits for the gate, sorted by seq when it opens
+	closed bool
+
+	seq     atomic.Uint64
+	promise func(*kgo.Record, error) // stored once, so that no record allocates it
+	flights flights
+
+	// wake tells the keeper that a flight came back or, while it waits for
+	// all of them to be down (landing), that one arrived.
+	wake    chan struct{}
+	landing atomic.Bool
+	stop    context.CancelFunc
+	kept    chan struct{} // closed when the keeper has ended
+
+	// lastDropWarning is when dropped records were last logged, in Unix
+	// nanoseconds.
+	lastDropWarning atomic.Int64
+}
+
+// tuning is what tests set otherwise.
+type tuning struct {
+	minBackoff, maxBackoff time.Duration // between attempts after a refusal
+	stallAfter             time.Duration // a batch that is not confirmed for so long is reported
+	dialWait               time.Duration // bounds the questions asked of a new client
+}
+
+var defaultTuning = tuning{
+	minBackoff: time.Second,
+	maxBackoff: 30 * time.Second,
+	stallAfter: 30 * time.Second,
+	dialWait:   15 * time.Second,
+}
+
+// New returns an output that begins to connect at once. It fails only when the
+// options make no client; that brokers cannot be reached is reported, not
+// returned.
+func New(opts Options) (*Output, error) { return newOutput(opts, defaultTuning) }
+
+func newOutput(opts Options, t tuning) (*Output, error) {
+	if opts.Config.Delivery != AtLeastOnce {
+		return nil, fmt.Errorf("delivery %q is not available in this version: use %s", opts.Config.Delivery, AtLeastOnce)
+	}
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	m, err := newMetrics(opts.Registerer, opts.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	o := &Output{
+		config:  opts.Config,
+		log:     log,
+		metrics: m,
+		health:  &health{report: opts.Report},
+		tuning:  t,
+		wake:    make(chan struct{}, 1),
+		stop:    stop,
+		kept:    make(chan struct{}),
+	}
+	o.subject = kafkaconn.Subject{Config: &o.config.Conn, Topic: o.config.Topic, Right: "Write"}
+	o.promise = o.settle
+	s, err := o.newSession("millrace-" + opts.Pipeline)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	go func() { // ends when Close calls stop; Close waits for kept
+		defer close(o.kept)
+		o.keep(ctx, s)
+	}()
+	return o, nil
+}
+
+// Write implements pipeline.Output.
+func (o *Output) Write(b *pipeline.Batch) {
+	f := o.flights.get()
+	f.board(o, b)
+	for !o.launch(f) && !o.enqueue(f) {
+		// The gate opened in between.
+	}
+}
+
+// launch produces f if the gate is open.
+func (o *Output) launch(f *flight) bool {
+	o.gate.RLock()
+	open := o.open != nil
+	sent := open && f.produce(o.open)
+	o.gate.RUnlock()
+	if open && !sent {
+		f.arrive()
+	}
+	return open
+}
+
+// enqueue lets f wait if the gate is closed.
+func (o *Output) enqueue(f *flight) bool {
+	o.gate.Lock()
+	closed, open := o.closed, o.open != nil
+	if !closed && !open {
+		o.queue = append(o.queue, f)
+	}
+	o.gate.Unlock()
+	if closed && !open {
+		f.end(errClosed)
+	}
+	return !open
+}
+
+// Close implements pipeline.Output. It waits until everything written has been
+// confirmed; when ctx ends first, it ends the client, calls Done with an error
+// for the batches that were not, and returns an error that says how many.
+func (o *Output) Close(ctx context.Context) error {
+	o.gate.Lock()
+	o.closed = true
+	o.gate.Unlock()
+	select {
+	case <-o.flights.idle():
+	case <-ctx.Done():
+	}
+	o.stop()
+	<-o.kept
+
+	o.gate.Lock()
+	left := o.queue
+	o.queue = nil
+	o.gate.Unlock()
+	if len(left) == 0 {
+		return nil
+	}
+	why := o.health.current()
+	if why == nil {
+		why = errors.New("it was not confirmed in time")
+	}
+	err := fmt.Errorf("deliver to topic %q before the output closed: %w", o.config.Topic, why)
+	for _, f := range left {
+		f.end(err)
+	}
+	return fmt.Errorf("%d batches left: %w", len(left), err)
+}
+
+// key is the key of a record, empty for none.
+func (o *Output) key(r *pipeline.Record) string {
+	switch o.config.Key {
+	case KeyPod:
+		return r.Origin.Pod
+	case KeyContainer:
+		return r.Origin.Container
+	}
+	return ""
+}

@@ -1,0 +1,178 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"millrace/internal/kafkaconn"
+)
+
+const (
+	// defaultLimit is Kafka's default of max.message.bytes.
+	defaultLimit = 1_048_588
+	// minLimit and maxLimit bound what the client is told; both are far from
+	// what a topic for logs has.
+	minLimit, maxLimit = 512, 64 << 20
+	// minLearned is where guessing ends: below it a refusal is not about
+	// size, and cutting records further would only lose them.
+	minLearned = 16 << 10
+	// overhead is what a record batch of one record adds to its key and
+	// value at most: 61 bytes of header and some 20 of varints in Kafka's
+	// format, 84 as franz-go counts before it knows the broker's version.
+	overhead = 128
+)
+
+// session is the life of one client.
+type session struct {
+	out      *Output
+	clientID string
+	client   *kgo.Client
+	limit    atomic.Int64 // the topic's max.message.bytes, as far as known
+
+	refusedAt int  // the last limit that was too high, 0 if none was
+	warned    bool // that the limit cannot be read
+}
+
+// newSession makes a client; it dials nothing yet.
+func (o *Output) newSession(clientID string) (*session, error) {
+	s := &session{out: o, clientID: clientID}
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// renew is a fresh session that remembers what the old one learned.
+func (s *session) renew() *session {
+	n := &session{out: s.out, clientID: s.clientID, refusedAt: s.refusedAt, warned: s.warned}
+	if err := n.open(); err != nil {
+		panic(fmt.Sprintf("BUG: options that made a client once make none now: %v", err))
+	}
+	return n
+}
+
+func (s *session) open() error {
+	s.limit.Store(defaultLimit)
+	o := s.out
+	watch := kafkaconn.NewWatch(o.subject, o.health.connected)
+	opts, err := kafkaconn.Options(&o.config.Conn, s.clientID, o.log, watch)
+	if err != nil {
+		return err
+	}
+	partitioner := kgo.UniformBytesPartitioner(stickyBytes, true, true, nil)
+	s.client, err = kgo.NewClient(append(opts,
+		kgo.WithHooks(o.metrics),
+		kgo.RequiredAcks(kgo.AllISRAcks()), // idempotent, as long as it is not switched off
+		kgo.ProducerBatchCompression(o.config.codec()),
+		kgo.ProducerLinger(o.config.Linger),
+		kgo.RecordPartitioner(partitioner),
+		kgo.ProducerBatchMaxBytesFn(func(string) int32 { return int32(s.batchLimit()) }),
+		// The pool of batches bounds what is in flight; these must never.
+		kgo.MaxBufferedRecords(math.MaxInt),
+		kgo.MaxBufferedBytes(0),
+		// Nothing is given up: no delivery timeout, and retries without end
+		// are the client's default.
+	)...)
+	return err
+}
+
+// stickyBytes is how much goes to one partition before the next one's turn,
+// for records without a key.
+const stickyBytes = 1 << 20
+
+// batchLimit is the size of a batch that the topic takes.
+func (s *session) batchLimit() int { return int(s.limit.Load()) }
+
+// recordLimit is the size of a record's key and value together that fit a
+// batch.
+func (s *session) recordLimit() int { return s.batchLimit() - overhead }
+
+// connect asks what must be known before the first record: whether a broker
+// lets us in, whether the topic is there and how large its batches may be.
+func (s *session) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.out.tuning.dialWait)
+	defer cancel()
+	if err := s.client.Ping(ctx); err != nil {
+		return err
+	}
+	s.out.health.connected(nil)
+	admin, topic := kadm.NewClient(s.client), s.out.config.Topic
+	topics, err := admin.ListTopics(ctx, topic)
+	if err == nil {
+		err = topics[topic].Err
+	}
+	if err != nil {
+		return err
+	}
+	limit, err := describeLimit(ctx, admin, topic)
+	switch {
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		s.warnLimit()
+	case err != nil:
+		return err
+	}
+	s.setLimit(limit)
+	return nil
+}
+
+// describeLimit reads the topic's max.message.bytes. It needs DescribeConfigs
+// on the topic.
+func describeLimit(ctx context.Context, admin *kadm.Client, topic string) (int, error) {
+	all, err := admin.DescribeTopicConfigs(ctx, topic)
+	if err != nil {
+		return 0, err
+	}
+	config, err := all.On(topic, nil)
+	if err != nil {
+		return 0, err
+	}
+	if config.Err != nil {
+		return 0, config.Err
+	}
+	for _, c := range config.Configs {
+		if c.Key == "max.message.bytes" {
+			n, err := strconv.Atoi(c.MaybeValue())
+			if err != nil {
+				return 0, fmt.Errorf("read max.message.bytes of topic %q: %w", topic, err)
+			}
+			return n, nil
+		}
+	}
+	return 0, nil
+}
+
+// setLimit takes the topic's limit, 0 if it is not known. A limit that was
+// refused before, and is claimed still, is halved.
+func (s *session) setLimit(described int) {
+	limit := described
+	if limit == 0 {
+		limit = defaultLimit
+	}
+	switch {
+	case s.refusedAt == 0:
+	case limit >= s.refusedAt:
+		limit = max(s.refusedAt/2, minLearned)
+	case described > 0:
+		s.refusedAt = 0 // it was lowered, and that was all
+	}
+	s.limit.Store(int64(min(max(limit, minLimit), maxLimit)))
+}
+
+// warnLimit tells once that the limit is a guess.
+func (s *session) warnLimit() {
+	if s.warned {
+		return
+	}
+	s.warned = true
+	s.out.log.Warn("the topic's max.message.bytes cannot be read, because the user has no right DescribeConfigs on the topic; Kafka's default is assumed and corrected when a batch is refused",
+		slog.String("topic", s.out.config.Topic), slog.Int("assumed_bytes", defaultLimit))
+}

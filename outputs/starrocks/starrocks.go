@@ -1,0 +1,349 @@
+// Package starrocks delivers batches to a StarRocks table: one batch is one
+// Stream Load under one label. An acknowledged batch is in the table, each of
+// its records as one row; a batch that is not acknowledged may be in, if the
+// process ended before StarRocks told.
+//
+// Each load has a goroutine, and one more reads the table's description at the
+// start; Close waits for all of them. Failures are repeated for ever with the
+// same label and the same bytes, while the output reports in one sentence why
+// it does not get on; no record is skipped, and those that can be no row go to
+// the dead-letter topic first.
+package starrocks
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"millrace/internal/pipeline"
+)
+
+// Options are what an Output is made of.
+type Options struct {
+	Config Config
+	// Pipeline is the pipeline's name, for metrics.
+	Pipeline string
+	Logger   *slog.Logger          // nil: discard
+	Registry prometheus.Registerer // nil: no metrics
+	// Report is told how the output is: nil is fine, an error is one sentence
+	// why it does not get on. It must not block; calls come one at a time.
+	Report func(error)
+	// DeadLetters stores records that can be no row, and returns when all of
+	// them are safe. Nil: there is no place for them, and such a record stops
+	// the pipeline. It may be called concurrently; the records' bytes are its
+	// own only until it returns.
+	DeadLetters func(ctx context.Context, letters []DeadLetter) error
+}
+
+// DeadLetter is a record that can be no row of the table.
+type DeadLetter struct {
+	Partition int32
+	Offset    int64
+	Value     []byte // as it came from Kafka
+	Reason    string // without any of Value
+}
+
+// Output is a pipeline.Output that loads batches into a StarRocks table.
+type Output struct {
+	cfg     Config
+	log     *slog.Logger
+	dead    func(context.Context, []DeadLetter) error
+	remote  *remote
+	metrics *metrics
+	faults  faults
+	pace    *pace
+
+	// described is closed once table and layout are there.
+	described chan struct{}
+	table     atomic.Pointer[table]
+	layout    *layout
+
+	slots   chan *slot // load.concurrency of them
+	work    sync.WaitGroup
+	closing chan struct{}   // closed when Close begins
+	ctx     context.Context // ends when nothing shall be tried any more
+	stop    context.CancelCauseFunc
+}
+
+// slot is what a running load needs beside its batch. Its memory is used again
+// and again.
+type slot struct {
+	rows     *encoder // nil before the first use
+	compress *compressor
+	frame    []byte
+	written  []instant // per row, when its line was written
+	spans    []outcome // per span of the batch
+	bad      []DeadLetter
+	badSpan  []int
+}
+
+// outcome counts what becomes of a span's records.
+type outcome struct{ rows, cut, bad int }
+
+// New starts an Output. It dials nothing itself; until the table's description
+// was read (query_addr), batches wait. The error is about the options.
+func New(opts Options) (*Output, error) {
+	o := &Output{
+		cfg: opts.Config, log: opts.Logger, dead: opts.DeadLetters,
+		metrics:   newMetrics(opts.Pipeline, opts.Registry),
+		faults:    faults{report: opts.Report},
+		pace:      newPace(opts.Config.Load.MaxPerSecond),
+		described: make(chan struct{}),
+		slots:     make(chan *slot, opts.Config.Load.Concurrency),
+		closing:   make(chan struct{}),
+	}
+	if o.log == nil {
+		o.log = slog.New(slog.DiscardHandler)
+	}
+	for range cap(o.slots) {
+		c, err := newCompressor(o.cfg.Compression)
+		if err != nil {
+			return nil, err
+		}
+		o.slots <- &slot{compress: c}
+	}
+	o.remote = newRemote(&o.cfg)
+	o.ctx, o.stop = context.WithCancelCause(context.Background())
+	if o.cfg.QueryAddr == "" {
+		if err := o.use(defaultTable(o.cfg.Columns)); err != nil {
+			return nil, err
+		}
+		o.faults.set("table", nil)
+		return o, nil
+	}
+	o.work.Go(o.describe)
+	return o, nil
+}
+
+// use takes a table's description.
+func (o *Output) use(t *table) (err error) {
+	if o.layout, err = newLayout(t, o.cfg.Columns); err != nil {
+		return err
+	}
+	o.table.Store(t)
+	close(o.described)
+	return nil
+}
+
+// describe reads the table's description, for as long as it takes.
+func (o *Output) describe() {
+	wait := minBackoff
+	for {
+		t, err := describe(o.ctx, &o.cfg)
+		if err == nil {
+			err = o.use(t)
+		}
+		if o.ctx.Err() != nil {
+			return
+		}
+		o.faults.set("table", err)
+		if err == nil {
+			if t.find(partitionColumn) == nil {
+				o.log.Info("the table has no columns kafka_partition and kafka_offset: rows do not say where they came from", "table", o.cfg.Table)
+			}
+			return
+		}
+		if sleep(o.ctx, wait) != nil {
+			return
+		}
+		wait = min(wait*2, o.cfg.Load.MaxBackoff)
+	}
+}
+
+// Write implements pipeline.Output. It takes the batch over and returns at
+// once; the source's pool bounds how many wait.
+func (o *Output) Write(b *pipeline.Batch) {
+	o.work.Go(func() {
+		err := o.load(b)
+		b.Done(err)
+	})
+}
+
+// errClosed is why batches that were left at the end of the drain are not
+// acknowledged.
+var errClosed = errors.New("the drain ended before StarRocks took the batch")
+
+// Close implements pipeline.Output: it waits until every batch is loaded, or
+// until ctx ends, and gives up the rest. Batches that no time would help, for
+// instance because the table was never found, are given up at once.
+func (o *Output) Close(ctx context.Context) error {
+	close(o.closing)
+	done := make(chan struct{})
+	go func() { o.work.Wait(); close(done) }()
+	select {
+	case <-o.described:
+	default:
+		// Nothing can be loaded before the table is known, and no batch that
+		// waits for it has begun.
+		o.stop(errClosed)
+	}
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		o.stop(errClosed)
+		<-done
+		err = errClosed
+	}
+	o.stop(errClosed)
+	o.remote.http.CloseIdleConnections()
+	return err
+}
+
+// halt waits for the end of an output that cannot go on with a batch.
+func (o *Output) halt() error {
+	select {
+	case <-o.closing:
+	case <-o.ctx.Done():
+	}
+	return errClosed
+}
+
+// load makes rows of a batch and brings them into the table. It fails only
+// when the output is closed before that.
+func (o *Output) load(b *pipeline.Batch) error {
+	select {
+	case <-o.described:
+	case <-o.ctx.Done():
+		return context.Cause(o.ctx)
+	}
+	var s *slot
+	select {
+	case s = <-o.slots:
+	case <-o.ctx.Done():
+		return context.Cause(o.ctx)
+	}
+	defer func() { o.slots <- s }()
+	if s.rows == nil {
+		s.rows = newEncoder(o.layout)
+	}
+	s.encode(b)
+	if err := o.bury(b, s); err != nil {
+		return err
+	}
+	if len(s.written) > 0 {
+		if err := o.send(b, s); err != nil {
+			return err
+		}
+	}
+	s.settle(b)
+	return nil
+}
+
+// send brings the encoded rows into the table.
+func (o *Output) send(b *pipeline.Batch, s *slot) error {
+	body, err := s.compress.frame(s.frame, b.Out)
+	if err != nil {
+		return err
+	}
+	if o.cfg.Compression != "none" {
+		s.frame = body
+	}
+	label := b.ID
+	if label == "" {
+		label = "millrace-" + rand.Text()
+	}
+	began := time.Now()
+	if err := o.deliver(o.ctx, &shipment{label: label, body: body, rows: len(s.written)}); err != nil {
+		return err
+	}
+	now := time.Now()
+	o.metrics.duration.Observe(now.Sub(began).Seconds())
+	o.metrics.bytes.Add(float64(len(body)))
+	o.metrics.rows.Add(float64(len(s.written)))
+	o.metrics.timeToVisible.observe(now, s.written)
+	return nil
+}
+
+// rowGrowth is by how much a row is usually longer than its record: the time's
+// other form, the separator and where it came from.
+const rowGrowth = 80
+
+// encode makes the body, a JSON array with one row a line as StarRocks' own
+// Stream Load SDK sends it, in the batch's Out. An array that is cut short is
+// an error to StarRocks, while it drops the last of separate objects silently.
+func (s *slot) encode(b *pipeline.Batch) {
+	s.written, s.bad, s.badSpan = s.written[:0], s.bad[:0], s.badSpan[:0]
+	s.spans = s.spans[:0]
+	for range b.Spans {
+		s.spans = append(s.spans, outcome{})
+	}
+	size := 2
+	for i := range b.Records {
+		size += len(b.Records[i].Raw) + rowGrowth
+	}
+	out := append(slices.Grow(b.Out[:0], size), '[')
+	for i := range b.Records {
+		r, span := &b.Records[i], b.SpanOf(i)
+		if len(out) > 1 {
+			out = append(out, ',', '\n')
+		}
+		before := len(out)
+		row, at, cut, err := s.rows.append(out, r)
+		out = row
+		if err != nil {
+			if before > 1 {
+				out = out[:before-2]
+			}
+			s.bad = append(s.bad, DeadLetter{Partition: r.Origin.Partition, Offset: r.Offset, Value: r.Raw, Reason: err.Error()})
+			s.badSpan = append(s.badSpan, span)
+			s.spans[span].bad++
+			continue
+		}
+		s.written = append(s.written, at)
+		s.spans[span].rows++
+		if cut {
+			s.spans[span].cut++
+		}
+	}
+	b.Out = append(out, ']')
+}
+
+// bury puts records that can be no row where they are safe. Without such a
+// place it waits, because nothing is skipped silently.
+func (o *Output) bury(b *pipeline.Batch, s *slot) error {
+	if len(s.bad) == 0 {
+		return nil
+	}
+	defer clear(s.bad)
+	part := "record " + b.Spans[s.badSpan[0]].Account.Name
+	defer o.faults.set(part, nil)
+	if o.dead == nil {
+		bad := &s.bad[0]
+		o.faults.set(part, fmt.Errorf("the record at offset %d of %s can be no row (%s): set dead_letter.topic to have such records stored there, or move the group's offset past it",
+			bad.Offset, b.Spans[s.badSpan[0]].Account.Name, bad.Reason))
+		return o.halt()
+	}
+	wait := minBackoff
+	for {
+		err := o.dead(o.ctx, s.bad)
+		if err == nil {
+			return nil
+		}
+		if o.ctx.Err() != nil {
+			return context.Cause(o.ctx)
+		}
+		o.faults.set(part, fmt.Errorf("store dead letters of %s: %w", b.Spans[s.badSpan[0]].Account.Name, err))
+		if err := sleep(o.ctx, wait); err != nil {
+			return err
+		}
+		wait = min(wait*2, o.cfg.Load.MaxBackoff)
+	}
+}
+
+// settle tells the batch what became of its records.
+func (s *slot) settle(b *pipeline.Batch) {
+	for i, n := range s.spans {
+		b.Delivered(i, n.rows)
+		b.Dropped(i, n.bad, pipeline.Refused)
+		b.Spans[i].Account.Cut.Add(int64(n.cut))
+	}
+}

@@ -1,0 +1,409 @@
+package starrocks
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"millrace/internal/config"
+	"millrace/outputs/starrocks/starrockstest"
+)
+
+func TestRecordsBecomeRows(t *testing.T) {
+	r := newRig(t, nil, nil)
+	r.delivered(r.write(line("one"), line(strings.Repeat("x", 101)), `{"time":"2026-08-21T08:15:30Z","kubernetes":{"pod_name":"kong-1"},"status":404,"unknown":1}`))
+	want := []string{
+		"2026-08-21 08:15:30.217676 +0000 UTC|2026-08-21 17:15:30.217676 +0000 UTC|stdout|one|<nil>|<nil>|<nil>|0|0",
+		"2026-08-21 08:15:30.217676 +0000 UTC|2026-08-21 17:15:30.217676 +0000 UTC|stdout|" + strings.Repeat("x", 97) + "…|<nil>|<nil>|1|0|1",
+		`2026-08-21 08:15:30 +0000 UTC|2026-08-21 17:15:30 +0000 UTC|<nil>|<nil>|404|{"pod_name": "kong-1"}|<nil>|0|2`,
+	}
+	if got := r.rows("time", "kst_time", "stream", "message", "status", "kubernetes", "truncated", "kafka_partition", "kafka_offset"); !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	r.ready()
+	if n := r.account.Balance(); n.Delivered != 3 || n.Cut != 1 {
+		t.Errorf("the ledger says %+v", n)
+	}
+}
+
+// Whatever happens to an answer, each row is in the table once, and the output
+// says in between what is wrong.
+func TestEachRowOnceWhateverHappens(t *testing.T) {
+	fault := func(k starrockstest.FaultKind) starrockstest.Fault { return starrockstest.Fault{Kind: k} }
+	for _, c := range []struct {
+		faults []starrockstest.Fault
+		says   []string
+	}{
+		// It is in, but the answer does not say so.
+		{[]starrockstest.Fault{fault(starrockstest.DropAfterCommit)}, []string{"the backend's answer is lost", "closed the connection"}},
+		{[]starrockstest.Fault{fault(starrockstest.CutAnswer)}, []string{"the backend's answer is lost"}},
+		{[]starrockstest.Fault{fault(starrockstest.UnknownCommitted)}, []string{"Transaction status unknown", "the state of the label decides"}},
+		{[]starrockstest.Fault{{Kind: starrockstest.PublishTimeout, Delay: time.Millisecond}}, nil},
+		{[]starrockstest.Fault{{Kind: starrockstest.HoldTransaction, Delay: 500 * time.Millisecond, Then: starrockstest.StateVisible}}, []string{"is still running"}},
+		{[]starrockstest.Fault{fault(starrockstest.DropAfterCommit), fault(starrockstest.LoadStateFailed), fault(starrockstest.FrontendError500)},
+			[]string{"does not tell the state of a label"}},
+		// It is not in.
+		{[]starrockstest.Fault{fault(starrockstest.DropBeforeCommit)}, []string{"the backend's answer is lost"}},
+		{[]starrockstest.Fault{fault(starrockstest.UnknownAborted)}, []string{"Transaction status unknown"}},
+		{[]starrockstest.Fault{{Kind: starrockstest.HoldTransaction, Delay: 500 * time.Millisecond, Then: starrockstest.StateAborted}}, []string{"is still running"}},
+		{[]starrockstest.Fault{fault(starrockstest.TooManyVersions)}, []string{"too many versions", "lower load.max_per_second"}},
+		{[]starrockstest.Fault{fault(starrockstest.TxnLimit)}, []string{"current running txns", "max_running_txn_num_per_db"}},
+		{[]starrockstest.Fault{fault(starrockstest.BackendError500)}, []string{"HTTP 500 and not JSON"}},
+		{[]starrockstest.Fault{fault(starrockstest.FrontendError500)}, []string{"StarRocks refuses the load"}},
+		{[]starrockstest.Fault{fault(starrockstest.FrontendFailed)}, []string{"the frontend refuses"}},
+		{[]starrockstest.Fault{fault(starrockstest.Unauthorized)}, []string{"refuses the user or the password", "GRANT INSERT", "quickstart.kong_log_events", "user millrace"}},
+		{[]starrockstest.Fault{fault(starrockstest.RedirectDead)}, []string{"the backend that the frontend", "connection refused", "can be reached from here"}},
+		{[]starrockstest.Fault{fault(starrockstest.RedirectLoop), fault(starrockstest.RedirectLoop), fault(starrockstest.RedirectLoop), fault(starrockstest.RedirectLoop)},
+			[]string{"redirects lead from one address to the next"}},
+		// One after the other.
+		{[]starrockstest.Fault{fault(starrockstest.DropBeforeCommit), fault(starrockstest.Unauthorized), fault(starrockstest.CutAnswer)}, nil},
+	} {
+		for _, generic := range []bool{false, true} {
+			name := fmt.Sprintf("%v generic=%t", kinds(c.faults), generic)
+			t.Run(name, func(t *testing.T) {
+				r := newRig(t, func(c *starrockstest.Config) { c.GenericLabelFailure = generic }, nil)
+				r.ready()
+				for _, f := range c.faults {
+					r.srv.Inject(f)
+				}
+				r.delivered(r.write(line("one"), line("two")))
+				for _, f := range c.faults {
+					if r.srv.Struck(f.Kind) == 0 {
+						t.Errorf("%s did not strike", f.Kind)
+					}
+				}
+				if c.says != nil {
+					r.reported(c.says...)
+				}
+				r.ready()
+				eventually(t, func() string { return "the rows" }, func() bool { return r.srv.Count("quickstart", "kong_log_events") > 0 })
+				if got := r.rows("message"); !slices.Equal(got, []string{"one", "two"}) {
+					t.Errorf("the table holds %q", got)
+				}
+			})
+		}
+	}
+}
+
+func kinds(faults []starrockstest.Fault) (names []string) {
+	for _, f := range faults {
+		names = append(names, string(f.Kind))
+	}
+	return names
+}
+
+// A label that an earlier try of ours holds is asked for, in both shapes of
+// that answer.
+func TestLabelAlreadyUsed(t *testing.T) {
+	for _, generic := range []bool{false, true} {
+		r := newRig(t, func(c *starrockstest.Config) { c.GenericLabelFailure = generic }, nil)
+		r.ready()
+		first := &shipment{label: "again", body: []byte(`[` + `{"time":"2026-08-21 08:15:30.000000","message":"one"}]`), rows: 1}
+		if err := r.out.deliver(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		again := &shipment{label: first.label, body: first.body, rows: 1}
+		if err := r.out.deliver(t.Context(), again); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.rows("message"); !slices.Equal(got, []string{"one"}) {
+			t.Errorf("generic=%t: the table holds %q", generic, got)
+		}
+		r.reported("has already been used", "the state of the label decides")
+	}
+}
+
+// The backend dies with the transaction begun: it ends at its timeout.
+func TestOrphanEndsAtItsTimeout(t *testing.T) {
+	r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) { o.Config.Load.Timeout = time.Second })
+	r.srv.Inject(starrockstest.Fault{Kind: starrockstest.CrashBackend})
+	r.delivered(r.write(line("one")))
+	r.reported("does not take the load")
+	if got := r.rows("message"); !slices.Equal(got, []string{"one"}) {
+		t.Errorf("the table holds %q", got)
+	}
+}
+
+// A load that StarRocks counts otherwise than we do is committed: it is neither
+// repeated nor acknowledged.
+func TestWrongCountStops(t *testing.T) {
+	r := newRig(t, nil, nil)
+	r.srv.Inject(starrockstest.Fault{Kind: starrockstest.RowCountMismatch})
+	done := r.write(line("one"), line("two"))
+	r.reported("rows are missing or too many: sent 2, StarRocks counted 1")
+	r.close()
+	if err := <-done; err == nil {
+		t.Error("the batch is acknowledged")
+	}
+	if n := r.srv.Count("quickstart", "kong_log_events"); n != 1 {
+		t.Errorf("the table holds %d rows", n)
+	}
+}
+
+func TestFrontendsTakeOverFromEachOther(t *testing.T) {
+	r := newRig(t, func(c *starrockstest.Config) { c.Frontends = 2 }, func(o *Options, srv *starrockstest.Server) {
+		// Nothing listens at the first; the second is a follower, which
+		// redirects questions about labels to the leader.
+		o.Config.URLs = []string{"http://" + deadAddr(t), srv.FrontendURLs()[1] + "/"}
+	})
+	r.srv.Inject(starrockstest.Fault{Kind: starrockstest.DropAfterCommit})
+	r.delivered(r.write(line("one")))
+	r.delivered(r.write(line("two")))
+	if got := r.rows("message"); !slices.Equal(got, []string{"one", "two"}) {
+		t.Errorf("the table holds %q", got)
+	}
+}
+
+func TestFrontendDown(t *testing.T) {
+	addr := deadAddr(t)
+	r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) { o.Config.URLs = []string{"http://" + addr} })
+	r.write(line("one"))
+	r.reported("the frontend does not take the load: connection refused", "http://"+addr, "check urls")
+}
+
+func TestWrongPasswordUntilItIsMended(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("wrong"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) {
+		o.Config.Password = config.Password{File: file}
+		o.Config.QueryAddr = ""
+	})
+	done := r.write(line("one"))
+	r.reported("refuses the user or the password", "user millrace")
+	if err := os.WriteFile(file, []byte(testPassword+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.delivered(done)
+	r.ready()
+}
+
+func TestWrongPasswordAtTheQueryPort(t *testing.T) {
+	r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) { o.Config.Password.Value = config.NewSecret("wrong") })
+	r.reported("the table's description cannot be read", "check username and password")
+}
+
+func TestTableIsMissingUntilItIsMade(t *testing.T) {
+	r := newRig(t, func(c *starrockstest.Config) { c.DDL = []string{"CREATE DATABASE quickstart"} }, nil)
+	done := r.write(line("one"))
+	r.reported("there is no such table", "create the table")
+	if err := r.srv.Exec("", strings.TrimPrefix(testDDL, "CREATE DATABASE quickstart;")); err != nil {
+		t.Fatal(err)
+	}
+	r.delivered(done)
+}
+
+func TestTableIsDroppedWhileWeRun(t *testing.T) {
+	r := newRig(t, nil, nil)
+	r.ready()
+	if err := r.srv.Exec("quickstart", "DROP TABLE kong_log_events"); err != nil {
+		t.Fatal(err)
+	}
+	r.write(line("one"))
+	r.reported("unknown table", "create the table")
+}
+
+func TestColumnIsMissing(t *testing.T) {
+	r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) { o.Config.Columns = map[string]string{"level": "lvl"} })
+	r.reported("the table does not fit: there is no column lvl for the field level")
+}
+
+// A row that StarRocks refuses stops the batch, and the reason is told without
+// the row.
+func TestRefusedRowIsNotSkipped(t *testing.T) {
+	r := newRig(t, nil, nil)
+	r.write(line("good"), `{"time":"2026-08-21T08:15:30Z","message":"private","status":"secret-status"}`)
+	r.reported("too many filtered rows (1 of 2 rows)", "compare the table's columns")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, err := range r.reports {
+		if err != nil && (strings.Contains(err.Error(), "secret-status") || strings.Contains(err.Error(), "private")) {
+			t.Errorf("a report holds the row: %q", err)
+		}
+	}
+}
+
+func TestCompression(t *testing.T) {
+	for _, codec := range []string{"none", "lz4", "zstd", "gzip"} {
+		r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) { o.Config.Compression = codec })
+		r.delivered(r.write(line("one"), line("two")))
+		r.delivered(r.write(line("three")))
+		if got := r.rows("message"); !slices.Equal(got, []string{"one", "two", "three"}) {
+			t.Errorf("%s: the table holds %q", codec, got)
+		}
+	}
+}
+
+func TestBadRecordsGoToTheDeadLetters(t *testing.T) {
+	var mu sync.Mutex
+	var letters []string
+	fail := 2
+	r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) {
+		o.DeadLetters = func(_ context.Context, ls []DeadLetter) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if fail--; fail >= 0 {
+				return fmt.Errorf("the broker is away")
+			}
+			for _, l := range ls {
+				letters = append(letters, fmt.Sprintf("%d/%d %s: %s", l.Partition, l.Offset, l.Value, l.Reason))
+			}
+			return nil
+		}
+	})
+	r.delivered(r.write("junk", line("one"), `{"message":"no time"}`, line("two"), "{"))
+	r.delivered(r.write("only junk"))
+	r.reported("store dead letters of logging.kong[0]: the broker is away")
+	want := []string{
+		"0/0 junk: not one valid JSON object: the first byte is not an opening brace at byte 0",
+		`0/2 {"message":"no time"}: the field time holds no RFC 3339 time between the years 0 and 9999`,
+		"0/4 {: not one valid JSON object: a member's name is missing at byte 1",
+		"0/5 only junk: not one valid JSON object: the first byte is not an opening brace at byte 0",
+	}
+	if !slices.Equal(letters, want) {
+		t.Errorf("got  %q\nwant %q", letters, want)
+	}
+	if got := r.rows("kafka_offset"); !slices.Equal(got, []string{"1", "3"}) {
+		t.Errorf("the table holds %q", got)
+	}
+	if n := r.account.Balance(); n.Delivered != 2 || n.Dropped["refused"] != 4 {
+		t.Errorf("the ledger says %+v", n)
+	}
+}
+
+func TestBadRecordStopsWithoutADeadLetterTopic(t *testing.T) {
+	r := newRig(t, nil, nil)
+	done := r.write(line("one"), "junk with private words")
+	r.reported("the record at offset 1 of logging.kong[0] can be no row", "dead_letter.topic")
+	r.close()
+	if err := <-done; err == nil {
+		t.Error("the batch is acknowledged")
+	}
+	if n := r.srv.Count("quickstart", "kong_log_events"); n != 0 {
+		t.Errorf("the table holds %d rows of it", n)
+	}
+	for _, err := range r.reports {
+		if err != nil && strings.Contains(err.Error(), "private") {
+			t.Errorf("a report holds the record: %q", err)
+		}
+	}
+}
+
+// StarRocks' own redirects are plain http: from an https frontend they would
+// show the password to the network.
+func TestHTTPSFrontendDoesNotSendThePasswordInTheClear(t *testing.T) {
+	var allow bool
+	for _, allow = range []bool{false, true} {
+		front := httptest.NewTLSServer(nil)
+		ca := filepath.Join(t.TempDir(), "ca.crt")
+		if err := os.WriteFile(ca, pemOf(front.Certificate().Raw), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := newRig(t, nil, func(o *Options, srv *starrockstest.Server) {
+			front.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, srv.BackendURLs()[0]+r.URL.Path, http.StatusTemporaryRedirect)
+			})
+			o.Config.URLs = []string{front.URL}
+			o.Config.TLS = &TLS{CAFile: ca}
+			o.Config.AllowPlainRedirect = allow
+		})
+		done := r.write(line("one"))
+		if allow {
+			r.delivered(done)
+		} else {
+			r.reported("the password would travel unencrypted", "allow_plain_redirect")
+		}
+		r.close()
+		front.Close()
+	}
+}
+
+func TestUntrustedCertificate(t *testing.T) {
+	front := httptest.NewTLSServer(http.NotFoundHandler())
+	front.Config.ErrorLog = quiet()
+	defer front.Close()
+	r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) { o.Config.URLs = []string{front.URL} })
+	r.write(line("one"))
+	r.reported("its certificate is not trusted")
+}
+
+// The drain ends with what StarRocks took; the rest is given back.
+func TestCloseGivesBackWhatIsLeft(t *testing.T) {
+	r := newRig(t, nil, nil)
+	r.ready()
+	r.delivered(r.write(line("one")))
+	r.srv.Inject(starrockstest.Fault{Kind: starrockstest.FrontendFailed, Times: -1})
+	done := r.write(line("two"))
+	r.reported("the frontend refuses")
+	r.close()
+	if err := <-done; err == nil {
+		t.Error("the batch is acknowledged")
+	}
+	if n := r.account.Balance(); n.Delivered != 1 || n.Pending != 1 {
+		t.Errorf("the ledger says %+v", n)
+	}
+}
+
+// A label that was forgotten may be in: after a while an operator decides.
+func TestForgottenLabel(t *testing.T) {
+	for _, on := range []string{OnUnknownStop, OnUnknownResend} {
+		r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) { o.Config.Load.OnUnknown = on })
+		r.ready()
+		s := &shipment{label: "old", body: []byte(`[{"time":"2026-08-21 08:15:30.000000"}]`), rows: 1}
+		s.begun.Store(time.Now().Add(-labelSafe).UnixNano())
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.out.deliver(ctx, s) }()
+		if on == OnUnknownStop {
+			r.reported("does not know the label old any more", "on_unknown")
+			r.close()
+		}
+		err := <-done
+		cancel()
+		if (err == nil) != (on == OnUnknownResend) {
+			t.Errorf("%s: %v", on, err)
+		}
+	}
+}
+
+func TestLoadsArePaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPace(20)
+		began := time.Now()
+		for i := range 5 {
+			if err := p.wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if took, want := time.Since(began), time.Duration(i)*50*time.Millisecond; took != want {
+				t.Errorf("load %d began after %s, not %s", i, took, want)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := p.wait(ctx); err == nil {
+			t.Error("it waits although its context is over")
+		}
+	})
+}
+
+// deadAddr is an address where nothing listens.
+func deadAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
