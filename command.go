@@ -82,7 +82,10 @@ func versionCommand(stdout io.Writer) *cli.Command {
 		Usage:           "print version, commit and Go version",
 		HideHelpCommand: true,
 		OnUsageError:    onUsageError,
-		Action: func(context.Context, *cli.Command) error {
+		Action: func(_ context.Context, c *cli.Command) error {
+			if c.Args().Present() {
+				return usageError{fmt.Errorf("millrace version: takes no argument; see millrace version -h")}
+			}
 			_, err := fmt.Fprintln(stdout, ops.ReadVersion())
 			return err
 		},

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -129,12 +130,31 @@ func TestBadConfigs(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if *update {
+				rewriteWant(t, path, data)
+				return
+			}
 			var want strings.Builder
 			for _, m := range wantLine.FindAllSubmatch(data, -1) {
 				want.WriteString(path + ":" + string(m[1]) + "\n")
 			}
 			checkBadConfig(t, path, want.String())
 		})
+	}
+}
+
+// update rewrites what the bad files want to what is said now; read the diff.
+var update = flag.Bool("update", false, "rewrite the answers in testdata/config/*.bad.yaml")
+
+func rewriteWant(t *testing.T, path string, data []byte) {
+	t.Helper()
+	_, stdout, _ := typed(t, "validate", "-config", path)
+	text := strings.TrimRight(string(wantLine.ReplaceAll(data, nil)), "\n") + "\n"
+	for line := range strings.Lines(stdout) {
+		text += "# want: " + strings.TrimPrefix(line, path+":")
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -84,13 +84,15 @@ func validate(paths []string, stdout io.Writer) error {
 	return nil
 }
 
-// validateFile knows the end by the sources that a file uses.
+// validateFile knows the end by its sources, or by its output where the source is
+// mistaken.
 func validateFile(path string) error {
 	file, err := config.Read(path)
 	if err != nil {
 		return err
 	}
-	if file.Has("pipelines", "source", "kafka") {
+	agents := file.Has("pipelines", "source", "containers")
+	if file.Has("pipelines", "source", "kafka") || !agents && file.Has("pipelines", "output", "starrocks") {
 		return file.Decode(new(collector.Config))
 	}
 	return file.Decode(new(agent.Config))

@@ -69,9 +69,11 @@ func (c *Config) SetDefaults() {
 // Validate implements config.Validator.
 func (c *Config) Validate(e *config.Errors) {
 	e.NotEmpty("data_dir", c.DataDir)
-	if least := config.Size(minBatches * max(1, len(c.Pipelines)) * tail.BatchMemory); c.MemoryLimit < least {
-		e.Add("memory_limit", "must be at least %v for %d pipelines", least, len(c.Pipelines))
+	n := max(1, len(c.Pipelines))
+	if least := config.Size(minBatches * n * tail.BatchMemory); c.MemoryLimit < least {
+		e.Add("memory_limit", "must be at least %v: %v for each pipeline", least, least/config.Size(n))
 	}
+	ops.ValidateAddr(e, "admin", c.Admin)
 	e.NotEmpty("pipelines", c.Pipelines)
 	names := make([]string, len(c.Pipelines))
 	for i := range c.Pipelines {

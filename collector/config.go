@@ -81,6 +81,7 @@ func (c *KafkaConfig) SetDefaults() { c.StartAt = startAtBeginning }
 // Validate implements config.Validator.
 func (c *Config) Validate(e *config.Errors) {
 	e.NotEmpty("data_dir", c.DataDir)
+	ops.ValidateAddr(e, "admin", c.Admin)
 	e.NotEmpty("pipelines", c.Pipelines)
 	names := make([]string, len(c.Pipelines))
 	groups := map[string]string{}
@@ -103,10 +104,14 @@ func (c *Config) validateMemory(e *config.Errors, i int) {
 	if sr == nil || sr.Load.Concurrency < 1 {
 		return
 	}
-	m := shareMemory(int(c.MemoryLimit), len(c.Pipelines), sr.Load.Concurrency)
-	if m.batch < minBatch {
+	n := len(c.Pipelines)
+	if shareMemory(int(c.MemoryLimit), n, 1).batch < minBatch {
+		e.Add("memory_limit", "is too small: %v is what the process needs, and %v for each pipeline", config.Size(baseMemory), config.Size(minShare))
+		return
+	}
+	if shareMemory(int(c.MemoryLimit), n, sr.Load.Concurrency).batch < minBatch {
 		e.Add(fmt.Sprintf("pipelines[%d].output.starrocks.load.concurrency", i),
-			"is too much for a memory_limit of %s and %d pipelines: a batch would be smaller than %s", c.MemoryLimit, len(c.Pipelines), config.Size(minBatch))
+			"is too much for memory_limit: a batch would be smaller than %s", config.Size(minBatch))
 	}
 }
 
@@ -118,7 +123,7 @@ func (c *OutputConfig) Validate(e *config.Errors) { e.OneOf(c) }
 
 // Validate implements config.Validator.
 func (c *KafkaConfig) Validate(e *config.Errors) {
-	e.NotEmpty("topic", c.Topic)
+	kafkaconn.ValidateTopic(e, "topic", c.Topic)
 	e.NotEmpty("group", c.Group)
 	e.Enum("start_at", c.StartAt, startAtBeginning, startAtEnd)
 }

@@ -49,7 +49,9 @@ func TestDefaults(t *testing.T) {
 
 func TestMistakesAreNamed(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
-		{"pipelines:", "memory_limit: 49MiB\npipelines:", "pipelines[0].output.starrocks.load.concurrency: is too much for a memory_limit of 49MiB"},
+		{"pipelines:", "memory_limit: 49MiB\npipelines:", "memory_limit: is too small"},
+		{"username: millrace", "username: millrace\n        load: {concurrency: 64, max_bytes: 1MiB}", ""},
+		{"username: millrace", "username: millrace\n        load: {concurrency: 65}", "load.concurrency: must be between 1 and 64"},
 		{"logging.kong", `""`, "pipelines[0].source.kafka.topic: must not be empty"},
 		{"group: millrace-kong", "group: g, start_at: now", "pipelines[0].source.kafka.start_at: must be beginning or end"},
 		{"http://starrocks-fe:8030", "starrocks-fe:8030", "pipelines[0].output.starrocks.urls[0]: must be the address of a frontend"},
@@ -68,9 +70,20 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"starrocks:", "kafka:", "pipelines[0].output.kafka"},
 	} {
 		_, err := decode(strings.Replace(leastYAML, c.old, c.new, 1))
-		if err == nil || !strings.Contains(err.Error(), c.want) {
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v\nwant %s", c.new, err, c.want)
 		}
+	}
+}
+
+func TestMemoryDecidesHowManyLoadsMayRun(t *testing.T) {
+	text := strings.Replace(leastYAML, "username: millrace", "username: millrace\n        load: {concurrency: 16}", 1)
+	_, err := decode("memory_limit: 64MiB\n" + text)
+	if err == nil || !strings.Contains(err.Error(), "pipelines[0].output.starrocks.load.concurrency: is too much for memory_limit") {
+		t.Error(err)
+	}
+	if _, err := decode("memory_limit: 128MiB\n" + text); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -19,6 +19,7 @@ package collector
 const (
 	baseMemory   = 48 << 20
 	minBatch     = 256 << 10
+	minShare     = minBatch * 3 * allParts / liveParts // with one lane
 	recordWeight = 256
 )
 

@@ -68,8 +68,8 @@ func tallies(all []request, key func(request) string) map[string]tally {
 }
 
 func TestChartsGiveTheNumbersOfTheLines(t *testing.T) {
-	s := store(t, time.Now().Add(-5*time.Minute), 14000, nil)
-	of := whole(time.Now(), 4)
+	s := store(t, time.Now().Add(-80*time.Second), 4000, nil)
+	of := whole(time.Now(), 1)
 	all := requests(t, s, of)
 	times := tallies(all, func(r request) string { return r.bucket })
 	urls := tallies(all, func(r request) string { return r.url })

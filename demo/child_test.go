@@ -3,80 +3,24 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// TestMain lets the test program stand in for a child: with DEMO_CHILD set it
-// is one, and behaves as its first argument says.
-func TestMain(m *testing.M) {
-	if os.Getenv("DEMO_CHILD") != "" {
-		os.Exit(beChild(os.Args[1], os.Args[2:]))
-	}
-	os.Exit(m.Run())
+// scripts are children of every kind. They speak when they listen to signals.
+var scripts = map[string]string{
+	"obedient": `trap "exit 0" TERM; echo "I am obedient"; while :; do sleep 0.01; done`,
+	"stubborn": `trap "exit 5" TERM; echo "I am stubborn"; while :; do sleep 0.01; done`,
+	"crasher":  `echo "I am crasher"; exit 3`,
 }
 
-func beChild(as string, args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	fmt.Println("I am", as)
-	switch as {
-	case "crasher":
-		return 3
-	case "stubborn":
-		<-ctx.Done()
-		return 5
-	case "agent", "collector":
-		go answer(as, args[len(args)-1])
-	}
-	<-ctx.Done()
-	return 0
-}
-
-// answer serves the admin address that a configuration names, with the ledger
-// of a process that has read ten lines.
-func answer(as, config string) {
-	text, err := os.ReadFile(config)
-	if err != nil {
-		panic(err)
-	}
-	addr := regexp.MustCompile(`admin: "(.*)"`).FindSubmatch(text)[1]
-	http.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if as == "collector" {
-			http.Error(w, "kong/output: no backend alive", http.StatusServiceUnavailable)
-		}
-	})
-	http.HandleFunc("/status", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"pipelines":[{"name":"kong","ledger":{"read":10,"delivered":6,"filtered":1,"dropped":{"too_large":1},"pending":2},
-			"accounts":[{"name":"kong/pod/proxy","labels":{"pod":"pod"},"read":10,"delivered":6,"filtered":1,"dropped":{"too_large":1},"pending":2}]}]}`)
-	})
-	http.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, "# TYPE millrace_time_to_visible_seconds histogram\n"+
-			`millrace_time_to_visible_seconds_bucket{pipeline="kong",le="1"} 90`+"\n"+
-			`millrace_time_to_visible_seconds_bucket{pipeline="kong",le="2"} 100`+"\n"+
-			`millrace_time_to_visible_seconds_bucket{pipeline="kong",le="+Inf"} 100`+"\n"+
-			`millrace_time_to_visible_seconds_sum{pipeline="kong"} 70`+"\n"+
-			`millrace_time_to_visible_seconds_count{pipeline="kong"} 100`+"\n")
-	})
-	panic(http.ListenAndServe(string(addr), nil))
-}
-
-// launch starts the test program as a child and waits until it has said so.
+// launch starts a script as a child.
 func launch(t *testing.T, as string) *child {
 	t.Helper()
-	t.Setenv("DEMO_CHILD", "1")
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := startChild(as, filepath.Join(t.TempDir(), "log"), self, as)
+	c, err := startChild(as, filepath.Join(t.TempDir(), "log"), "/bin/sh", "-c", scripts[as])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,16 +1,59 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
+
+// TestMain lets the test program stand in for the agent and the collector:
+// with DEMO_CHILD set it is what its first argument says.
+func TestMain(m *testing.M) {
+	if os.Getenv("DEMO_CHILD") == "" {
+		os.Exit(m.Run())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	go answer(os.Args[1], os.Args[len(os.Args)-1])
+	<-ctx.Done()
+}
+
+// answer serves the admin address that a configuration names, with the ledger
+// of a process that has read ten lines.
+func answer(as, config string) {
+	text, err := os.ReadFile(config)
+	if err != nil {
+		panic(err)
+	}
+	addr := regexp.MustCompile(`admin: "(.*)"`).FindSubmatch(text)[1]
+	http.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if as == "collector" {
+			http.Error(w, "kong/output: no backend alive", http.StatusServiceUnavailable)
+		}
+	})
+	http.HandleFunc("/status", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"pipelines":[{"name":"kong","ledger":{"read":10,"delivered":6,"filtered":1,"dropped":{"too_large":1},"pending":2},
+			"accounts":[{"name":"kong/pod/proxy","labels":{"pod":"pod"},"read":10,"delivered":6,"filtered":1,"dropped":{"too_large":1},"pending":2}]}]}`)
+	})
+	http.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "# TYPE millrace_time_to_visible_seconds histogram\n"+
+			`millrace_time_to_visible_seconds_bucket{pipeline="kong",le="1"} 90`+"\n"+
+			`millrace_time_to_visible_seconds_bucket{pipeline="kong",le="2"} 100`+"\n"+
+			`millrace_time_to_visible_seconds_bucket{pipeline="kong",le="+Inf"} 100`+"\n"+
+			`millrace_time_to_visible_seconds_sum{pipeline="kong"} 70`+"\n"+
+			`millrace_time_to_visible_seconds_count{pipeline="kong"} 100`+"\n")
+	})
+	panic(http.ListenAndServe(string(addr), nil))
+}
 
 // exhibit starts a demo whose two ends are the test program, and its page.
 func exhibit(t *testing.T) (*demo, *httptest.Server) {
@@ -31,10 +74,16 @@ func exhibit(t *testing.T) (*demo, *httptest.Server) {
 	})
 	srv := httptest.NewServer(newPage(d).handler())
 	t.Cleanup(srv.Close)
+	waitAnswers(t, d)
+	return d, srv
+}
+
+// waitAnswers waits until both ends serve their admin addresses.
+func waitAnswers(t *testing.T, d *demo) {
+	t.Helper()
 	until(t, "both ends answer", func() bool {
 		return d.agent.state(t.Context()).Total != nil && d.collector.state(t.Context()).Total != nil
 	})
-	return d, srv
 }
 
 // get asks the page; into may be nil.
@@ -53,8 +102,15 @@ func get(t *testing.T, srv *httptest.Server, path string, into any) *http.Respon
 	return resp
 }
 
-func TestPageShowsStateAndFlow(t *testing.T) {
+func TestPage(t *testing.T) {
 	d, srv := exhibit(t)
+	t.Run("state and flow", func(t *testing.T) { testStateAndFlow(t, d, srv) })
+	t.Run("asks nobody else", func(t *testing.T) { testAsksNobodyElse(t, srv) })
+	t.Run("buttons", func(t *testing.T) { testButtons(t, d, srv) })
+	t.Run("the unknown is unknown", func(t *testing.T) { testUnknown(t, d, srv) })
+}
+
+func testStateAndFlow(t *testing.T, d *demo, srv *httptest.Server) {
 	if _, err := d.node.advance(d.node.at.Add(time.Second), 1000); err != nil {
 		t.Fatal(err)
 	}
@@ -86,8 +142,7 @@ func TestPageShowsStateAndFlow(t *testing.T) {
 	}
 }
 
-func TestPageShowsTheUnknownAsUnknown(t *testing.T) {
-	d, srv := exhibit(t)
+func testUnknown(t *testing.T, d *demo, srv *httptest.Server) {
 	d.cluster.down()
 	if err := d.agent.child.Stop(); err != nil {
 		t.Fatal(err)
@@ -105,8 +160,7 @@ func TestPageShowsTheUnknownAsUnknown(t *testing.T) {
 	}
 }
 
-func TestButtons(t *testing.T) {
-	d, srv := exhibit(t)
+func testButtons(t *testing.T, d *demo, srv *httptest.Server) {
 	press := func(act string, header ...string) int {
 		req, err := http.NewRequest(http.MethodPost, srv.URL+"/api/do/"+act, nil)
 		if err != nil {
@@ -137,6 +191,7 @@ func TestButtons(t *testing.T) {
 		t.Error("Kafka or StarRocks is still up")
 	}
 	until(t, "second lives", func() bool { return d.agent.child.state().Lives == 2 && d.collector.child.state().Lives == 2 })
+	waitAnswers(t, d)
 	for _, act := range []string{"kafka-up", "kafka-up", "starrocks-up", "starrocks-up"} {
 		if code := press(act); code != http.StatusNoContent {
 			t.Errorf("%s: %d", act, code)
@@ -147,8 +202,7 @@ func TestButtons(t *testing.T) {
 	}
 }
 
-func TestPageAsksNobodyElse(t *testing.T) {
-	_, srv := exhibit(t)
+func testAsksNobodyElse(t *testing.T, srv *httptest.Server) {
 	resp := get(t, srv, "/", nil)
 	if resp.StatusCode != 200 || !strings.Contains(resp.Header.Get("Content-Security-Policy"), "default-src 'self'") {
 		t.Errorf("%s, %v", resp.Status, resp.Header)

@@ -83,6 +83,10 @@ func (e *Errors) OneOf(section any, keys ...string) {
 	case len(given) > 1:
 		e.Add("", "must have exactly one of %s, has %s", strings.Join(names, ", "), strings.Join(given, " and "))
 	case len(given) == 0 && !e.d.unknown[e.section]:
+		if len(names) == 1 {
+			e.Add("", "must have %s", names[0])
+			return
+		}
 		e.Add("", "must have exactly one of %s, has none", strings.Join(names, ", "))
 	}
 }

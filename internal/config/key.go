@@ -75,6 +75,9 @@ func either(words []string) string {
 // nearest is the known key that was most likely meant, "" if none looks alike.
 func nearest(name string, known []string) string {
 	best, least := "", max(2, len(name)/3)+1
+	if len(name) <= 4 {
+		least = 2 // two changes make any short word of any other
+	}
 	for _, k := range known {
 		n := distance(plain(name), plain(k))
 		if len(name) > 2 && strings.HasPrefix(plain(k), plain(name)) {

@@ -57,6 +57,10 @@ func syntaxError(name string, data []byte, err error) error {
 		text = "unknown anchor: quote a value that starts with *" // its name may be the start of a password
 	case bytes.HasPrefix(broken, []byte("\t")):
 		text = "a tab cannot indent YAML: use spaces"
+	case strings.Contains(text, "unknown escape character"):
+		text = "unknown escape in double quotes: write regular expressions in single quotes"
+	case strings.Contains(text, "did not find expected key"):
+		text = "this line's indentation or the one above does not fit"
 	case strings.Contains(text, "expected ',' or") && bytes.Contains(broken, []byte("${")):
 		text = `within { } and [ ] quote what contains braces: "${NAME}"`
 	}

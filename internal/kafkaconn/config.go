@@ -10,6 +10,7 @@ package kafkaconn
 import (
 	"fmt"
 	"net"
+	"regexp"
 	"strconv"
 
 	"millrace/internal/config"
@@ -62,6 +63,19 @@ const (
 
 // SetDefaults sets the default mechanism.
 func (s *SASL) SetDefaults() { s.Mechanism = ScramSHA512 }
+
+// topicName is what Kafka allows (org.apache.kafka.common.internals.Topic).
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+// ValidateTopic adds a mistake unless topic is what Kafka allows as a name.
+func ValidateTopic(e *config.Errors, key, topic string) {
+	switch {
+	case topic == "":
+		e.Add(key, "must not be empty")
+	case !topicName.MatchString(topic) || topic == "." || topic == "..":
+		e.Add(key, "must be the name of a Kafka topic: up to 249 of a-z, A-Z, 0-9, dot, dash and underscore")
+	}
+}
 
 // Validate checks the section's keys.
 func (s *SASL) Validate(e *config.Errors) {

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"regexp"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -67,20 +66,12 @@ func (t *Transaction) SetDefaults() {
 	t.PositionsTopic = "millrace.positions"
 }
 
-// topicName is what Kafka allows (org.apache.kafka.common.internals.Topic).
-var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
-
 // maxLinger is franz-go's own bound.
 const maxLinger = time.Minute
 
 // Validate checks the section's own keys.
 func (c *Config) Validate(e *config.Errors) {
-	switch {
-	case c.Topic == "":
-		e.Add("topic", "must not be empty")
-	case !topicName.MatchString(c.Topic) || c.Topic == "." || c.Topic == "..":
-		e.Add("topic", "must be the name of a Kafka topic: up to 249 of a-z, A-Z, 0-9, dot, dash and underscore")
-	}
+	kafkaconn.ValidateTopic(e, "topic", c.Topic)
 	if c.Delivery == ExactlyOnce {
 		e.Add("delivery", "exactly_once is not available in this version: use at_least_once")
 	} else {

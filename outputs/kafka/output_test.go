@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"net"
 	"runtime"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/internal/kafkaconn/kafkatest"
 	"millrace/internal/pipeline"
 )
 
@@ -211,4 +213,25 @@ func TestEncodingAllocatesNothing(t *testing.T) {
 	}); n > 0 {
 		t.Errorf("%v allocations for 1000 records", n)
 	}
+}
+
+// TestClosedWhileNobodyAnswers: a broker that is stopped or whose packets are
+// dropped does not hold Close up either.
+func TestClosedWhileNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // connects, and nothing else
+	check(t, err)
+	defer silent.Close()
+	b := &kafkatest.Broker{Addr: silent.Addr().String(), CAFile: "unused"}
+	c := defaults(b)
+	c.Conn.TLS = nil
+	r := newRig(t, b, c)
+	r.write(r.origin("proxy"), 10, 10)
+	r.unready("connecting to")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.out.Close(ctx); err == nil || !strings.Contains(err.Error(), "10 batches left") {
+		t.Errorf("Close returned %v", err)
+	}
+	r.balanced()
 }

@@ -3,9 +3,6 @@ package starrocks
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -150,27 +147,6 @@ func TestWrongCountStops(t *testing.T) {
 	}
 }
 
-func TestFrontendsTakeOverFromEachOther(t *testing.T) {
-	r := newRig(t, func(c *starrockstest.Config) { c.Frontends = 2 }, func(o *Options, srv *starrockstest.Server) {
-		// Nothing listens at the first; the second is a follower, which
-		// redirects questions about labels to the leader.
-		o.Config.URLs = []string{"http://" + deadAddr(t), srv.FrontendURLs()[1] + "/"}
-	})
-	r.srv.Inject(starrockstest.Fault{Kind: starrockstest.DropAfterCommit})
-	r.delivered(r.write(line("one")))
-	r.delivered(r.write(line("two")))
-	if got := r.rows("message"); !slices.Equal(got, []string{"one", "two"}) {
-		t.Errorf("the table holds %q", got)
-	}
-}
-
-func TestFrontendDown(t *testing.T) {
-	addr := deadAddr(t)
-	r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) { o.Config.URLs = []string{"http://" + addr} })
-	r.write(line("one"))
-	r.reported("the frontend does not take the load: connection refused", "http://"+addr, "check urls")
-}
-
 func TestWrongPasswordUntilItIsMended(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(file, []byte("wrong"), 0o600); err != nil {
@@ -300,44 +276,6 @@ func TestBadRecordStopsWithoutADeadLetterTopic(t *testing.T) {
 	}
 }
 
-// StarRocks' own redirects are plain http: from an https frontend they would
-// show the password to the network.
-func TestHTTPSFrontendDoesNotSendThePasswordInTheClear(t *testing.T) {
-	var allow bool
-	for _, allow = range []bool{false, true} {
-		front := httptest.NewTLSServer(nil)
-		ca := filepath.Join(t.TempDir(), "ca.crt")
-		if err := os.WriteFile(ca, pemOf(front.Certificate().Raw), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		r := newRig(t, nil, func(o *Options, srv *starrockstest.Server) {
-			front.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				http.Redirect(w, r, srv.BackendURLs()[0]+r.URL.Path, http.StatusTemporaryRedirect)
-			})
-			o.Config.URLs = []string{front.URL}
-			o.Config.TLS = &TLS{CAFile: ca}
-			o.Config.AllowPlainRedirect = allow
-		})
-		done := r.write(line("one"))
-		if allow {
-			r.delivered(done)
-		} else {
-			r.reported("the password would travel unencrypted", "allow_plain_redirect")
-		}
-		r.close()
-		front.Close()
-	}
-}
-
-func TestUntrustedCertificate(t *testing.T) {
-	front := httptest.NewTLSServer(http.NotFoundHandler())
-	front.Config.ErrorLog = quiet()
-	defer front.Close()
-	r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) { o.Config.URLs = []string{front.URL} })
-	r.write(line("one"))
-	r.reported("its certificate is not trusted")
-}
-
 // The drain ends with what StarRocks took; the rest is given back.
 func TestCloseGivesBackWhatIsLeft(t *testing.T) {
 	r := newRig(t, nil, nil)
@@ -395,15 +333,4 @@ func TestLoadsArePaced(t *testing.T) {
 			t.Error("it waits although its context is over")
 		}
 	})
-}
-
-// deadAddr is an address where nothing listens.
-func deadAddr(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
