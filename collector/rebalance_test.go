@@ -74,8 +74,8 @@ func TestLateOutcomeOfALostPartitionIsNotCommitted(t *testing.T) {
 	got := collected(t, 100, out) // of the partition that moved
 	moved := int32(got[0][0] - '0')
 	eventually(t, "the new owner's commit", func() bool { return b.committed()[moved] == 100 })
-	stuck.Release(nil)
 	stuck.SetMode(pipelinetest.Deliver)
+	stuck.Release(nil)
 	eventually(t, "the commit of the partition that stayed", func() bool { return b.committed()[1-moved] == 100 })
 	if at := b.committed()[moved]; at != 100 {
 		t.Errorf("the new owner's offset was moved to %d", at)

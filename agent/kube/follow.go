@@ -106,7 +106,7 @@ func (w *Watcher) followLogDir(ctx context.Context) {
 			return
 		case <-ticker.C:
 		case <-notify.Events:
-		case <-notify.Errors: // an overflow, as a rule: reading all again makes good for it
+		case <-notify.Errors: //nolint:errcheck // an overflow, as a rule: reading all again makes good for it
 		}
 		drain(notify.Events)
 	}

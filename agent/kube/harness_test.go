@@ -278,10 +278,6 @@ func simplePod(namespace, name, uid string, labels map[string]string) *corev1.Po
 
 var everything = Selection{Include: []Match{{}}}
 
-func inNamespace(name string) Selection {
-	return Selection{Include: []Match{{Namespaces: []string{name}}}}
-}
-
 // fallback is the record's end when nothing but the path is known.
 func fallback(namespace, pod, uid, container string) string {
 	return fmt.Sprintf(`,"kubernetes":{"pod_name":%q,"namespace_name":%q,"pod_id":%q,"host":"worker-07","container_name":%q}`,

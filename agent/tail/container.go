@@ -81,7 +81,7 @@ func (c *container) poll(now time.Time) (news bool) {
 	}
 	c.trim()
 	if err := c.discover(now); err != nil {
-		c.warn("list", "read container log directory", err)
+		c.warn("read container log directory", err)
 	}
 	if c.finished || len(c.files) == 0 {
 		return false
@@ -98,7 +98,7 @@ func (c *container) behind(now time.Time) bool {
 	size, err := f.size()
 	switch {
 	case err != nil:
-		c.warn("stat", "stat log file", err)
+		c.warn("stat log file", err)
 		return false
 	case size < 0 || size > c.offset:
 		return true
@@ -149,7 +149,7 @@ func (c *container) truncated(size int64) {
 	c.options.metrics.truncated.Inc()
 	again, err := openFile(c.dir, f.entry)
 	if err != nil {
-		c.warn("truncated", "open truncated log file", err)
+		c.warn("open truncated log file", err)
 		return
 	}
 	c.nextSeq++
@@ -218,7 +218,7 @@ func (c *container) position() Position {
 // identity is the file's, with a fingerprint of what is there by now.
 func (c *container) identity(f *file) FileID {
 	if err := f.fingerprint(); err != nil {
-		c.warn("fingerprint", "read log file", err)
+		c.warn("read log file", err)
 	}
 	return f.id
 }
@@ -243,18 +243,25 @@ func (c *container) close() {
 	c.files = nil
 }
 
-// warn logs and counts trouble with this container, the first time each kind
-// occurs; the other containers go on.
-func (c *container) warn(kind, what string, err error) {
+// warn counts trouble with this container's files, and logs it the first time
+// for each thing that was being done; the other containers go on.
+func (c *container) warn(doing string, err error) {
 	c.options.metrics.errors.Inc()
-	if c.warned[kind] {
-		return
+	if c.once(doing) {
+		c.log.Warn("trouble with a log file, tried again; other containers are not affected", "doing", doing, "error", err)
+	}
+}
+
+// once says yes the first time it is asked about a thing.
+func (c *container) once(thing string) bool {
+	if c.warned[thing] {
+		return false
 	}
 	if c.warned == nil {
 		c.warned = map[string]bool{}
 	}
-	c.warned[kind] = true
-	c.log.Warn(what, "error", err)
+	c.warned[thing] = true
+	return true
 }
 
 // statDir reads the directory's time of change.

@@ -52,7 +52,7 @@ func (f *file) identify() error {
 	if f.gzip {
 		f.gz = &gzipReader{file: f.f}
 	}
-	f.id.Device, f.id.Inode = uint64(st.Dev), st.Ino
+	f.id.Device, f.id.Inode = st.Dev, st.Ino
 	return f.fingerprint()
 }
 
@@ -105,7 +105,7 @@ func (f *file) holds(dir string, e entry) bool {
 	}
 	var st unix.Stat_t
 	err := unix.Stat(filepath.Join(dir, e.name), &st)
-	return err == nil && uint64(st.Dev) == f.id.Device && st.Ino == f.id.Inode
+	return err == nil && st.Dev == f.id.Device && st.Ino == f.id.Inode
 }
 
 func (f *file) close() {

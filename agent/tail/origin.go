@@ -1,13 +1,10 @@
 package tail
 
 import (
-	"errors"
 	"time"
 
 	"millrace/internal/pipeline"
 )
-
-var errUnparsed = errors.New("a line is not of the form TIME STREAM TAG TEXT")
 
 // origins are what the records of one restart of the container have in common.
 type origins struct {

@@ -68,7 +68,7 @@ func (c *container) fill(b *filling) (more bool) {
 		n, err := c.chunk(b, false)
 		switch {
 		case err != nil:
-			c.warn("read", "read log file", err)
+			c.warn("read log file", err)
 			return false
 		case n > 0:
 			continue
@@ -97,7 +97,7 @@ func (c *container) fill(b *filling) (more bool) {
 // an end of line, and with it pieces whose rest can never come.
 func (c *container) final(b *filling, ends bool) {
 	if _, err := c.chunk(b, true); err != nil {
-		c.warn("read", "read log file", err)
+		c.warn("read log file", err)
 	}
 	for i := range c.joiners {
 		if j := &c.joiners[i]; ends && j.Open() {
@@ -278,8 +278,9 @@ func wholeRunes(text []byte) []byte {
 // unparsed makes a record of a line that no container runtime wrote.
 func (c *container) unparsed(b *filling, line []byte, cut bool) {
 	c.account.Unparsed.Add(1)
-	if !c.warned["unparsed"] {
-		c.warn("unparsed", "log file holds lines that are not in the container runtime's format; they are sent as they are", errUnparsed)
+	if c.once("unparsed") {
+		c.log.Warn("log file holds a line that is not of the form TIME STREAM TAG TEXT; such lines are sent as they are",
+			"file", c.files[c.at].f.Name(), "offset", c.offset)
 	}
 	at := b.Mem.Reserve(len(time.RFC3339Nano))[:0]
 	l := cri.Line{Time: b.now.UTC().AppendFormat(at, time.RFC3339Nano), Text: line}

@@ -288,7 +288,7 @@ func (s *story) gzip(path string) {
 }
 
 func (s *story) wait(d time.Duration) {
-	time.Sleep(d)
+	time.Sleep(d) //nolint:forbidigo // virtual time
 	synctest.Wait()
 }
 

@@ -17,7 +17,6 @@ type end struct {
 	Log         logging     `yaml:"log"`
 	Pipelines   []line      `yaml:"pipelines"`
 	Started     time.Time   `yaml:"-"`
-	cache       int
 }
 
 func (c *end) SetDefaults() {

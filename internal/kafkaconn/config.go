@@ -107,11 +107,3 @@ func (c *Config) Validate(e *config.Errors) {
 		e.Add("sasl.mechanism", "must not be PLAIN without a tls section: the password would be readable on the wire")
 	}
 }
-
-// user is who we are to the broker, empty without SASL.
-func (c *Config) user() string {
-	if c.SASL == nil {
-		return ""
-	}
-	return c.SASL.Username
-}

@@ -71,7 +71,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
 	if err := s.http.Shutdown(grace); err != nil {
-		_ = s.http.Close() // a profile somebody is taking; the listener is closed already
+		s.http.Close() //nolint:errcheck // a profile somebody is taking; the listener is closed already
 	}
 	<-ended
 	return nil

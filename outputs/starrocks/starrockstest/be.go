@@ -58,8 +58,8 @@ func (b *backend) streamLoad(w http.ResponseWriter, r *http.Request, db, table s
 	if result.Label == "" {
 		result.Label = newUUID()
 	}
-	plan := &loadPlan{label: result.Label}
-	x, err := b.accept(r, plan, result, db, table)
+	plan := &loadPlan{db: db, table: table, label: result.Label}
+	x, err := b.accept(r, plan, result)
 	if err != nil {
 		result.fail(err, !s.cfg.GenericLabelFailure)
 		b.refuse(w, r, result)
@@ -75,8 +75,9 @@ func (b *backend) streamLoad(w http.ResponseWriter, r *http.Request, db, table s
 	result.readTime = time.Since(result.began) - result.beginTime - result.planTime
 	result.LoadBytes = int64(body.Len())
 	defer s.bodies.put(body)
+	plan.body = body.Bytes()
 	if err == nil {
-		err = b.run(w, x, plan, result, body.Bytes())
+		err = b.run(w, x, plan, result)
 	}
 	if err != nil {
 		if aborted := s.abort(x, err.Error()); aborted != nil && !errors.Is(err, errStatusUnknown) {
@@ -88,7 +89,7 @@ func (b *backend) streamLoad(w http.ResponseWriter, r *http.Request, db, table s
 }
 
 // accept checks the headers in the server's order and begins the transaction.
-func (b *backend) accept(r *http.Request, plan *loadPlan, result *loadResult, dbName, tableName string) (*txn, error) {
+func (b *backend) accept(r *http.Request, plan *loadPlan, result *loadResult) (*txn, error) {
 	s := b.server
 	u, basic, denied := s.checkPassword(r)
 	if !basic {
@@ -120,7 +121,7 @@ func (b *backend) accept(r *http.Request, plan *loadPlan, result *loadResult, db
 	if denied != nil {
 		return nil, denied
 	}
-	db, t, err := s.find(dbName, tableName)
+	db, t, err := s.find(plan.db, plan.table)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +170,7 @@ func (b *backend) readBody(w http.ResponseWriter, r *http.Request, timeout time.
 
 // run parses, checks and commits. After errStatusUnknown the transaction is
 // settled already.
-func (b *backend) run(w http.ResponseWriter, x *txn, plan *loadPlan, result *loadResult, body []byte) error {
+func (b *backend) run(w http.ResponseWriter, x *txn, plan *loadPlan, result *loadResult) error {
 	s := b.server
 	started := time.Now()
 	if s.faults.take(DropBeforeCommit, x.Table, x.Label) != nil {
@@ -177,7 +178,7 @@ func (b *backend) run(w http.ResponseWriter, x *txn, plan *loadPlan, result *loa
 		hangUp(w)
 	}
 	plan.skipLast = s.faults.take(RowCountMismatch, x.Table, x.Label) != nil
-	segments, err := b.ingest(x, plan, result, body)
+	segments, err := b.ingest(x, plan, result)
 	if err != nil {
 		return err
 	}
@@ -188,12 +189,12 @@ func (b *backend) run(w http.ResponseWriter, x *txn, plan *loadPlan, result *loa
 }
 
 // ingest turns the body into segments of the transaction.
-func (b *backend) ingest(x *txn, plan *loadPlan, result *loadResult, body []byte) ([]*segment, error) {
+func (b *backend) ingest(x *txn, plan *loadPlan, result *loadResult) ([]*segment, error) {
 	s := b.server
 	if s.cfg.Discard {
-		return nil, discard(plan, result, body)
+		return nil, discard(plan, result, plan.body)
 	}
-	text, err := decompress(plan.codec, body)
+	text, err := decompress(plan.codec, plan.body)
 	if err != nil {
 		return nil, err
 	}

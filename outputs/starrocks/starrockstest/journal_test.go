@@ -63,7 +63,7 @@ func TestRestart(t *testing.T) {
 		t.Errorf("a label of before: %s", r.raw)
 	}
 	r := put(t, again, goodRow, "label", "lost")
-	if r.Status != "Success" || r.TxnId <= 1006 || again.Count("quickstart", "kong_log_events") != 8 {
+	if r.Status != "Success" || r.TxnID <= 1006 || again.Count("quickstart", "kong_log_events") != 8 {
 		t.Errorf("after restart: %s", r.raw)
 	}
 	third := start(t, Config{Dir: copyLog(t, again.cfg.Dir, -1)})

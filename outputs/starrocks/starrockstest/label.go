@@ -22,8 +22,6 @@ const (
 	StateAborted   State = "ABORTED"
 )
 
-func (s State) final() bool { return s == StateVisible || s == StateAborted }
-
 // Transaction is a copy of what the server knows of one transaction.
 type Transaction struct {
 	ID       int64
@@ -40,7 +38,6 @@ type Transaction struct {
 type txn struct {
 	Transaction
 	table    *table
-	user     string
 	timer    *time.Timer
 	segments []*segment
 	held     func(State) error // set while HoldTransaction holds it

@@ -29,7 +29,7 @@ func TestExistingJobStatus(t *testing.T) {
 	}
 	for _, want := range []string{"RUNNING", "FINISHED"} {
 		r := put(t, s, goodRow, "label", "held")
-		if r.Status != "Label Already Exists" || r.ExistingJobStatus != want || r.TxnId != -1 {
+		if r.Status != "Label Already Exists" || r.ExistingJobStatus != want || r.TxnID != -1 {
 			t.Errorf("want %s, got %s", want, r.raw)
 		}
 		if want == "RUNNING" {
@@ -51,7 +51,7 @@ func TestAbortedLabelIsFree(t *testing.T) {
 	if r := put(t, s, "nonsense", "label", "again"); r.Status != "Fail" || loadState(t, s.URL(), "again") != "ABORTED" {
 		t.Fatalf("%s", r.raw)
 	}
-	if r := put(t, s, goodRow, "label", "again"); r.Status != "Success" || r.TxnId != 1002 {
+	if r := put(t, s, goodRow, "label", "again"); r.Status != "Success" || r.TxnID != 1002 {
 		t.Errorf("%s", r.raw)
 	}
 	if state := loadState(t, s.URL(), "again"); state != "VISIBLE" {
@@ -63,7 +63,7 @@ func TestGenericLabelFailure(t *testing.T) {
 	s := start(t, Config{GenericLabelFailure: true})
 	put(t, s, goodRow, "label", "x")
 	r := put(t, s, goodRow, "label", "x")
-	if r.Status != "Fail" || r.Message != "Label [x] has already been used." || r.TxnId != -1 || strings.Contains(r.raw, "ExistingJobStatus") {
+	if r.Status != "Fail" || r.Message != "Label [x] has already been used." || r.TxnID != -1 || strings.Contains(r.raw, "ExistingJobStatus") {
 		t.Errorf("%s", r.raw)
 	}
 }
@@ -182,7 +182,7 @@ func TestLimits(t *testing.T) {
 	s := start(t, Config{Set: map[string]string{"max_running_txn_num_per_db": "1", "tablet_max_versions": "3", "compaction_versions_per_second": "0"}})
 	s.Inject(Fault{Kind: HoldTransaction, Label: "running"})
 	_, _ = tryPut(t, s, "kong_log_events", goodRow, "label", "running")
-	if r := put(t, s, goodRow); !strings.HasPrefix(r.Message, "current running txns on db ") || !strings.HasSuffix(r.Message, " is 1, larger than limit 1") || r.TxnId != -1 {
+	if r := put(t, s, goodRow); !strings.HasPrefix(r.Message, "current running txns on db ") || !strings.HasSuffix(r.Message, " is 1, larger than limit 1") || r.TxnID != -1 {
 		t.Errorf("txn limit: %s", r.raw)
 	}
 	if err := s.Finish("quickstart", "running", StateAborted); err != nil {

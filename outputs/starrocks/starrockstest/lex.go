@@ -146,10 +146,5 @@ func unescapeSQL(c byte) string {
 	return string([]byte{c})
 }
 
-// quoteSQL writes s as a single-quoted literal.
-func quoteSQL(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", `\n`, "\x00", `\0`).Replace(s) + "'"
-}
-
 // quoteName writes s as a backquoted identifier.
 func quoteName(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }

@@ -11,14 +11,15 @@ import (
 
 // loadPlan is one load as its headers ask for it.
 type loadPlan struct {
-	label    string
-	outer    bool
-	strict   bool
-	ratio    float64
-	timeout  time.Duration
-	codec    string
-	anySize  bool // ignore_json_size
-	skipLast bool // fault: one row too few
+	db, table string
+	body      []byte // as sent; not kept
+	label     string
+	outer     bool
+	strict    bool
+	ratio     float64
+	timeout   time.Duration
+	codec     string
+	skipLast  bool // fault: one row too few
 }
 
 // loadResult is what the answer tells of a load.

@@ -51,7 +51,7 @@ var client = &http.Client{
 
 // loadAnswer is the answer of one load, by key.
 type loadAnswer struct {
-	TxnId              int64
+	TxnID              int64
 	Label              string
 	Status             string
 	ExistingJobStatus  string
@@ -137,7 +137,7 @@ func TestLoadAndLabel(t *testing.T) {
 		t.Fatalf("first load: %s", a.raw)
 	}
 	a = put(t, s, goodRow, "label", "one")
-	if a.Status != "Label Already Exists" || a.ExistingJobStatus != "FINISHED" || a.TxnId != -1 {
+	if a.Status != "Label Already Exists" || a.ExistingJobStatus != "FINISHED" || a.TxnID != -1 {
 		t.Fatalf("second load of the label: %s", a.raw)
 	}
 	for row := range s.Rows("quickstart", "kong_log_events") {

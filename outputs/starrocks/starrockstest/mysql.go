@@ -98,6 +98,7 @@ func (a *accounts) DefaultAuthMethodDescription() mysql.AuthMethodDescription {
 
 func (a *accounts) HandleUser(string, net.Addr) bool { return true }
 
+//nolint:revive // the library's interface
 func (a *accounts) UserEntryWithHash(_ []*x509.Certificate, salt []byte, user string, reply []byte, from net.Addr) (mysql.Getter, error) {
 	u, known := a.server.users[user]
 	want := mysql.ScrambleMysqlNativePassword(salt, []byte(u.Password))

@@ -17,12 +17,11 @@ type rowReader struct {
 	outer   bool           // strip_outer_array
 	strict  bool
 
-	cells   []cell
-	begun   bool
-	inside  bool // a bad literal left the reader in the middle of an object
-	from    int  // of the current row
-	caches  []jsonCache
-	printed []byte
+	cells  []cell
+	begun  bool
+	inside bool // a bad literal left the reader in the middle of an object
+	from   int  // of the current row
+	caches []jsonCache
 }
 
 // cell is one value read; text and JSON share memory with the body or the

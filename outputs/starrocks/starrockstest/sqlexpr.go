@@ -195,6 +195,8 @@ const swapRule analyzer.RuleId = 9000
 // swapExpressions puts our expressions in the place of the engine's where the
 // two systems differ: REGEXP (the engine compiles its pattern for each row),
 // the arrow operator and CAST.
+//
+//nolint:revive // the library's type of rule
 func swapExpressions(_ *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags) (sql.Node, transform.TreeIdentity, error) {
 	return transform.NodeExprsWithOpaque(n, swapExpression)
 }
