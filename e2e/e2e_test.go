@@ -4,7 +4,7 @@
 //
 // Kafka is in this process (kfake), unless the environment names a real one:
 //
-//	MILLRACE_KAFKA    a command that controls it: topic NAME PARTITIONS,
+//	KAFKA_CONTROL     a command that controls it: topic NAME PARTITIONS,
 //	                  user NAME PASSWORD, allow producer USER TOPIC,
 //	                  allow consumer USER TOPIC GROUP, kill, start,
 //	                  consume TOPIC ARGS (the console consumer)

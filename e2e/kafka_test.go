@@ -29,7 +29,7 @@ const agentPassword, collectorPassword = "agent-secret", "collector-secret"
 // newBroker uses the real broker where there is one. Nobody has any right to
 // the topic yet.
 func newBroker(t *testing.T) *broker {
-	b := &broker{T: t, topic: fmt.Sprintf("logging.kong-%08x", rand.Uint32()), control: os.Getenv("MILLRACE_KAFKA")}
+	b := &broker{T: t, topic: fmt.Sprintf("logging.kong-%08x", rand.Uint32()), control: os.Getenv("KAFKA_CONTROL")}
 	b.group = b.topic + "-collector"
 	if b.control == "" {
 		b.fake()
@@ -43,8 +43,8 @@ func newBroker(t *testing.T) *broker {
 
 // realBroker skips the test where there is no real broker.
 func realBroker(t *testing.T) *broker {
-	if os.Getenv("MILLRACE_KAFKA") == "" {
-		t.Skip("real Kafka: MILLRACE_KAFKA is not set")
+	if os.Getenv("KAFKA_CONTROL") == "" {
+		t.Skip("real Kafka: KAFKA_CONTROL is not set")
 	}
 	return newBroker(t)
 }

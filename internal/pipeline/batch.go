@@ -25,6 +25,7 @@ type Batch struct {
 	// the same ID always means the same records. Empty where it does not.
 	ID string
 
+	used   int // records that were added, filtered ones too
 	pool   *Pool
 	onDone func(b *Batch, err error)
 }
@@ -52,11 +53,11 @@ func (s *Span) Records() int { return s.read }
 
 // reset empties the batch for its next use, keeping its memory.
 func (b *Batch) reset(maxMem int) {
-	all := b.Records[:cap(b.Records)]
-	for i := range all {
-		all[i] = Record{Added: all[i].Added[:0]}
+	used := b.Records[:b.used]
+	for i := range used {
+		used[i] = Record{Added: used[i].Added[:0]}
 	}
-	b.Records = b.Records[:0]
+	b.Records, b.used = b.Records[:0], 0
 	clear(b.Spans)
 	b.Spans = b.Spans[:0]
 	b.Mem.Reset(maxMem)
@@ -89,6 +90,7 @@ func (b *Batch) Add() *Record {
 	} else {
 		b.Records = append(b.Records, Record{})
 	}
+	b.used = n + 1
 	r := &b.Records[n]
 	r.span = int32(len(b.Spans) - 1)
 	b.Spans[r.span].read++
