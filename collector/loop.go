@@ -67,6 +67,7 @@ func (s *source) take(fetches kgo.Fetches) {
 		if p == nil || t.Topic != s.config.Topic || len(t.Records) == 0 {
 			return
 		}
+		s.fetched()
 		p.lag.end.Store(max(p.lag.end.Load(), t.HighWatermark))
 		if p.rewind || s.isDraining {
 			return
@@ -83,6 +84,14 @@ func (s *source) take(fetches kgo.Fetches) {
 	})
 }
 
+// fetched says that fetches work again.
+func (s *source) fetched() {
+	if s.fetchFailed {
+		s.fetchFailed = false
+		s.health.set("fetch", nil)
+	}
+}
+
 // fetchError says why a partition, or the whole topic, is not read. The client
 // goes on trying, except where an offset is out of range.
 func (s *source) fetchError(topic string, id int32, err error) {
@@ -97,6 +106,7 @@ func (s *source) fetchError(topic string, id int32, err error) {
 			err = fmt.Errorf("read topic %q, partition %d: %w", topic, id, err)
 		}
 		s.health.set("fetch", err)
+		s.fetchFailed = true
 		s.lags.failed()
 	}
 }
@@ -174,6 +184,9 @@ func (s *source) settle(f *flight) {
 		p := span.part
 		switch {
 		case p.lost:
+			if f.err != nil {
+				span.part.account.HandOver()
+			}
 		case f.err != nil:
 			p.acks.Fail(span.seq)
 			p.lane.drop(p)

@@ -94,6 +94,7 @@ func (s *source) assign(id int32) {
 // its loads end. Its next owner reads again what is not committed.
 func (s *source) letGo(p *partition) {
 	p.lost = true
+	p.account.HandOver()
 	p.lane.remove(p)
 	if p.lane.paused {
 		s.client.ResumeFetchPartitions(map[string][]int32{s.config.Topic: {p.id}})

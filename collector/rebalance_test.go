@@ -110,4 +110,7 @@ func TestAbortAfterLoss(t *testing.T) {
 	if all := slices.Collect(maps.Keys(distinct)); len(all) != 200 || len(got) != 200 {
 		t.Errorf("got %d records, %d different ones", len(got), len(all))
 	}
+	if books := first.ledger.Total(); books.Pending != 0 || books.HandedOver != 100 {
+		t.Errorf("what the other member has read is not handed over: %+v", books)
+	}
 }

@@ -89,7 +89,9 @@ type source struct {
 	revoking   []*rebalance
 	inFlight   int // batches emitted and not yet committed
 	isDraining bool
-	deadline   time.Time // of closing; zero: not closing
+	// fetchFailed says that the last thing heard of a fetch was an error.
+	fetchFailed bool
+	deadline    time.Time // of closing; zero: not closing
 }
 
 // flight is a batch on its way, and what is to be done when it has arrived.

@@ -110,10 +110,13 @@ func TestRealKafkaTroubleIsSaidAndSurvived(t *testing.T) {
 	collector.readyWith(200)
 	wait(t, 2*time.Second)
 	stop()
-	if v := w.arrived(); v.Repeated != 0 {
-		t.Errorf("%s: a restart of the broker repeated lines: %q", v, v.Samples)
-	}
+	// The topic holds each line once. The collector lost its group with the
+	// broker: what it had loaded by then and could not commit, two loads of
+	// each lane at most, is loaded again.
 	stockConsumer(w)
+	if v := w.arrived(); v.Repeated > 2*lanes*maxRows {
+		t.Errorf("%s: a restart of the broker repeated more than %d lines: %q", v, 2*lanes*maxRows, v.Samples)
+	}
 	agent.stop()
 	collector.stop()
 }

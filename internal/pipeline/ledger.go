@@ -28,10 +28,11 @@ func (r Reason) String() string { return reasonNames[r] }
 // partition (collector) in one pipeline. Each term is counted where it
 // happens, none is a difference of others, and at any moment
 //
-//	read = delivered + filtered + dropped + pending
+//	read = delivered + filtered + dropped + pending + handed over
 //
 // where pending is what batches in flight hold and what is to be read again
-// after an abort. All methods may be called concurrently.
+// after an abort, and handed over, always 0 at the agent, is what another
+// process has to read again because it has the partition now. All methods may be called concurrently.
 type Account struct {
 	// Name is what the account is about, for people: namespace/pod/container
 	// or topic[partition].
@@ -39,7 +40,7 @@ type Account struct {
 	// Labels are the metric label values, in the order of the ledger's names.
 	Labels []string
 
-	read, reread                           atomic.Int64
+	read, reread, handedOver               atomic.Int64
 	delivered, filtered, inFlight, aborted atomic.Int64
 	dropped                                [reasonCount]atomic.Int64
 
@@ -71,6 +72,11 @@ func (a *Account) abort(n int64) {
 	a.inFlight.Add(-n)
 }
 
+// HandOver says that what is to be read again will be read by somebody else.
+func (a *Account) HandOver() {
+	a.handedOver.Add(a.aborted.Swap(0))
+}
+
 func (a *Account) settle(s *Span) {
 	a.delivered.Add(int64(s.delivered))
 	a.filtered.Add(int64(s.filtered))
@@ -91,15 +97,16 @@ type Balance struct {
 	Filtered  int64            `json:"filtered"`
 	Dropped   map[string]int64 `json:"dropped"` // by reason, without zeros
 	Pending   int64            `json:"pending"`
-	Unparsed  int64            `json:"unparsed"`
-	Replaced  int64            `json:"replaced"`
-	Cut       int64            `json:"cut"`
+	// HandedOver are records that another process has to read again.
+	HandedOver int64 `json:"handed_over"`
+	Unparsed   int64 `json:"unparsed"`
+	Replaced   int64 `json:"replaced"`
+	Cut        int64 `json:"cut"`
 }
 
-// Missing is read - (delivered + filtered + dropped + pending): 0, or the
-// ledger is wrong.
+// Missing is read less all other terms: 0, or the ledger is wrong.
 func (b Balance) Missing() int64 {
-	n := b.Read - b.Delivered - b.Filtered - b.Pending
+	n := b.Read - b.Delivered - b.Filtered - b.Pending - b.HandedOver
 	for _, d := range b.Dropped {
 		n -= d
 	}
@@ -113,6 +120,7 @@ func (b Balance) Plus(c Balance) Balance {
 	b.Delivered += c.Delivered
 	b.Filtered += c.Filtered
 	b.Pending += c.Pending
+	b.HandedOver += c.HandedOver
 	b.Unparsed += c.Unparsed
 	b.Replaced += c.Replaced
 	b.Cut += c.Cut
@@ -129,15 +137,16 @@ func (b Balance) Plus(c Balance) Balance {
 // Balance reads the account.
 func (a *Account) Balance() Balance {
 	b := Balance{
-		Read:      a.read.Load(),
-		Reread:    a.reread.Load(),
-		Delivered: a.delivered.Load(),
-		Filtered:  a.filtered.Load(),
-		Dropped:   map[string]int64{},
-		Pending:   a.inFlight.Load() + a.aborted.Load(),
-		Unparsed:  a.Unparsed.Load(),
-		Replaced:  a.Replaced.Load(),
-		Cut:       a.Cut.Load(),
+		Read:       a.read.Load(),
+		Reread:     a.reread.Load(),
+		Delivered:  a.delivered.Load(),
+		Filtered:   a.filtered.Load(),
+		Dropped:    map[string]int64{},
+		Pending:    a.inFlight.Load() + a.aborted.Load(),
+		HandedOver: a.handedOver.Load(),
+		Unparsed:   a.Unparsed.Load(),
+		Replaced:   a.Replaced.Load(),
+		Cut:        a.Cut.Load(),
 	}
 	for why := range a.dropped {
 		if n := a.dropped[why].Load(); n > 0 {

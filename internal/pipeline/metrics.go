@@ -8,11 +8,12 @@ var terms = []struct {
 	kind       prometheus.ValueType
 	value      func(*Balance) int64
 }{
-	{"millrace_records_read_total", "Records read for the first time; always the sum of delivered, filtered, dropped and pending.", prometheus.CounterValue, func(b *Balance) int64 { return b.Read }},
+	{"millrace_records_read_total", "Records read for the first time; always the sum of delivered, filtered, dropped, pending and handed over.", prometheus.CounterValue, func(b *Balance) int64 { return b.Read }},
 	{"millrace_records_reread_total", "Records read again because they had not been delivered.", prometheus.CounterValue, func(b *Balance) int64 { return b.Reread }},
 	{"millrace_records_delivered_total", "Records that the far end has confirmed.", prometheus.CounterValue, func(b *Balance) int64 { return b.Delivered }},
 	{"millrace_records_filtered_total", "Records that a filter dropped.", prometheus.CounterValue, func(b *Balance) int64 { return b.Filtered }},
 	{"millrace_records_pending", "Records read and not yet delivered, filtered or dropped.", prometheus.GaugeValue, func(b *Balance) int64 { return b.Pending }},
+	{"millrace_records_handed_over_total", "Records of lost partitions that their new owner has to read again; always 0 at the agent.", prometheus.CounterValue, func(b *Balance) int64 { return b.HandedOver }},
 	{"millrace_records_unparsed_total", "Lines that are not in the container runtime's format, sent as they are.", prometheus.CounterValue, func(b *Balance) int64 { return b.Unparsed }},
 	{"millrace_records_replaced_total", "Records in which invalid UTF-8 was replaced.", prometheus.CounterValue, func(b *Balance) int64 { return b.Replaced }},
 	{"millrace_records_cut_total", "Records that hold only the beginning of what was written.", prometheus.CounterValue, func(b *Balance) int64 { return b.Cut }},

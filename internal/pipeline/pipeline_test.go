@@ -197,6 +197,7 @@ func TestBalanceFindsMiscounts(t *testing.T) {
 		"filtered":  func(b *pipeline.Balance) { b.Filtered-- },
 		"dropped":   func(b *pipeline.Balance) { b.Dropped["refused"]++ },
 		"pending":   func(b *pipeline.Balance) { b.Pending-- },
+		"handed":    func(b *pipeline.Balance) { b.HandedOver++ },
 	} {
 		bad := good.Plus(pipeline.Balance{})
 		plant(&bad)
