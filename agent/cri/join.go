@@ -30,11 +30,18 @@ func (j *Joiner) Add(piece *Line, limit int) {
 	j.text = append(j.text, piece.Text...)
 }
 
+// keepText is how much memory a joiner keeps for its next line.
+const keepText = 64 << 10
+
 // Take ends the line and returns the time of its first piece, its text, and
 // whether text was forgotten. The bytes are good until the next Add.
 func (j *Joiner) Take() (time, text []byte, cut bool) {
 	j.open = false
-	return j.time, j.text, j.cut
+	time, text = j.time, j.text
+	if cap(j.text) > keepText {
+		j.text = nil
+	}
+	return time, text, j.cut
 }
 
 // Drop forgets what is waiting, and lets go of memory that only a giant line

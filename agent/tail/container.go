@@ -1,12 +1,11 @@
 package tail
 
 import (
-	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"millrace/agent/cri"
 	"millrace/internal/pipeline"
@@ -20,18 +19,21 @@ const (
 	// metadataWait bounds how long a container's lines wait for what the API
 	// server has not said yet; after it they go without.
 	metadataWait = 10 * time.Second
-	// maxHeld bounds the open files of one container. What is beyond is
-	// opened when earlier files are delivered, unless it is deleted first.
-	maxHeld = 64
+	// lateWait is how long a file stays open after it was left, to see whether
+	// the runtime wrote to it even later.
+	lateWait = 10 * time.Second
+	// maxLineFiles bounds the files that a line may stretch over before it is
+	// sent as far as it goes: it keeps all of them open.
+	maxLineFiles = 4
 )
 
-// container follows the log of one container: the chain of files in its
-// directory, oldest first. At any time it belongs to one goroutine, the poller
-// or a worker, which Source sees to; only acks and failed are shared with
-// whoever reports outcomes.
+// container follows the log of one container. What reading needs is guarded by
+// mu, which the poller and a worker hold while they look or read, and nobody
+// while waiting for anything. state orders reading and emitting: only the
+// worker that took the container reads, and gives it back after its batch was
+// emitted.
 type container struct {
 	target   Target
-	dir      string
 	log      *slog.Logger
 	options  *Options
 	account  *pipeline.Account
@@ -40,70 +42,78 @@ type container struct {
 	leaving  atomic.Uint32 // a leaving
 	failed   atomic.Bool   // a batch was not delivered: rewind when none is open
 	begun    atomic.Bool   // acks has a position
+	finished atomic.Bool   // read to the end, for good
 	metadata atomic.Pointer[MetadataFunc]
 
-	files    []*file // files[at] is being read; before it: read, not delivered
-	at       int
-	offset   int64 // in files[at]
-	nextSeq  int
+	mu       sync.Mutex
+	chain    chain
+	offset   int64 // in the chain's current file
+	records  int64 // emitted, and not rewound
+	followed time.Time
 	resume   *Position // from before the start, until the chain is found
 	replay   *Position // lines before it have been read, except unfinished ones
 	joiners  [2]joiner
 	origins  origins
-	listed   listing
-	rotated  time.Time // when the successor of files[at] was first seen at its end
-	quiet    int       // polls in a row without news
-	finished bool      // read to the end, for good
+	scanned  int64     // there is no end of line before it in the current file
+	rotated  time.Time // when the current file's successor was first seen at its end
 	warned   map[string]bool
+
+	quiet int // polls in a row without news; the poller's own
 }
 
 // joiner is the unfinished line of one stream and where it begins.
 type joiner struct {
 	cri.Joiner
 	start Mark
+	// discard says that the line was sent as far as it goes: its other pieces
+	// are passed over.
+	discard bool
 }
 
-// listing remembers what the directory looked like.
-type listing struct {
-	changed unix.Timespec // the directory's time of change
-	settled bool          // it is old enough that nothing can hide behind it
-	exists  bool
-}
-
-// poll looks whether there is something to do: it costs two system calls
-// while there is not.
+// poll takes in what is new in the directory and says whether there is
+// something to read: it costs two system calls while there is not.
 func (c *container) poll(now time.Time) (news bool) {
-	if c.failed.Load() {
-		if c.acks.Open() > 0 {
-			return false
-		}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed.Load() && c.acks.Open() == 0 {
 		c.rewind()
 	}
-	c.trim()
-	if err := c.discover(now); err != nil {
-		c.warn("read container log directory", err)
+	c.trim(now)
+	if err := c.chain.update(now); err != nil {
+		c.warn("look for log files", err)
 	}
-	if c.finished || len(c.files) == 0 {
+	if len(c.chain.files) == 0 {
 		return false
 	}
-	if !c.origins.ready(c, now) {
-		return false
+	if !c.begun.Load() {
+		c.start()
 	}
-	return c.behind(now)
+	if c.finished.Load() {
+		if leaving(c.leaving.Load()) != staying {
+			return false
+		}
+		c.finished.Store(false)
+	}
+	return !c.failed.Load() && c.origins.ready(c, now) && c.behind(now)
 }
 
 // behind says whether a visit would read something or move on.
 func (c *container) behind(now time.Time) bool {
-	f := c.files[c.at]
+	f := c.chain.current()
+	if f.replaced {
+		return c.canAdvance(now)
+	}
 	size, err := f.size()
 	switch {
 	case err != nil:
 		c.warn("stat log file", err)
 		return false
-	case size < 0 || size > c.offset:
+	case size < 0:
 		return true
-	case size < c.offset:
-		c.truncated(size)
+	case size < c.offset, size > c.offset && !f.id.Print.begins(f):
+		c.truncated(size, now)
+		return true
+	case size > c.offset && size > c.scanned:
 		return true
 	}
 	return c.canAdvance(now) || c.canFinish()
@@ -111,10 +121,11 @@ func (c *container) behind(now time.Time) bool {
 
 // canAdvance says whether the file being read is final and has a successor.
 func (c *container) canAdvance(now time.Time) bool {
-	switch {
-	case c.at+1 >= len(c.files):
+	f := c.chain.current()
+	switch left := len(c.chain.files) - c.chain.at - 1; {
+	case left == 0:
 		return false
-	case c.at+2 < len(c.files), c.files[c.at].gz != nil:
+	case left > 1, f.gzip, f.replaced:
 		return true
 	case c.rotated.IsZero():
 		c.rotated = now
@@ -124,57 +135,70 @@ func (c *container) canAdvance(now time.Time) bool {
 
 // canFinish says whether nothing can follow what was read.
 func (c *container) canFinish() bool {
-	if c.at+1 < len(c.files) {
+	if c.chain.at+1 < len(c.chain.files) {
 		return false
 	}
 	why := leaving(c.leaving.Load())
-	return why == unfollowed || why == podGone && !c.listed.exists
+	return why == unfollowed || why == podGone && !c.chain.exists
 }
 
 // advance goes on to the next file of the chain.
-func (c *container) advance() {
-	from := c.files[c.at]
-	c.at++
-	c.offset = 0
-	c.rotated = time.Time{}
-	c.log.Debug("next log file", "file", c.files[c.at].name, "after", from.name)
+func (c *container) advance(now time.Time) {
+	from := c.chain.current()
+	from.end, from.left, from.records = c.offset, now, c.records
+	from.rest()
+	c.chain.at++
+	c.seek(0)
+	c.log.Debug("next log file", "file", c.chain.current().name, "after", from.name)
 }
 
-// truncated deals with a file that became shorter than what was read of it:
-// its content is new, so it continues the chain as if it were another file.
-func (c *container) truncated(size int64) {
-	f := c.files[c.at]
+// seek makes off the place in the current file where reading goes on.
+func (c *container) seek(off int64) {
+	c.offset, c.scanned = off, 0
+	c.rotated = time.Time{}
+}
+
+// truncated deals with a file whose content was replaced in place: the new
+// content continues the chain as if it were another file.
+func (c *container) truncated(size int64, now time.Time) {
+	f := c.chain.current()
 	c.log.Warn("log file was truncated in place; reading it from its beginning",
 		"file", f.f.Name(), "size", size, "read", c.offset)
 	c.options.metrics.truncated.Inc()
-	again, err := openFile(c.dir, f.entry)
+	again, err := openFile(c.chain.dir, f.entry)
 	if err != nil {
 		c.warn("open truncated log file", err)
 		return
 	}
-	c.nextSeq++
-	again.seq = c.nextSeq
-	rest := append([]*file{again}, c.files[c.at+1:]...)
-	for _, later := range rest[1:] {
+	f.replaced = true
+	c.chain.insert(again)
+	c.advance(now)
+}
+
+// insert puts a file right behind the current one. The files behind it have
+// not been read: no position knows their numbers.
+func (c *chain) insert(f *file) {
+	c.files = slices.Insert(c.files, c.at+1, f)
+	c.metrics.openFiles.Inc()
+	for _, later := range c.files[c.at+1:] {
 		c.nextSeq++
 		later.seq = c.nextSeq
 	}
-	c.files = append(c.files[:c.at+1], rest...)
-	c.advance()
 }
 
 // trim closes files that are delivered to the end.
-func (c *container) trim() {
-	if c.at == 0 {
+func (c *container) trim(now time.Time) {
+	if c.chain.at == 0 {
 		return
 	}
 	low := c.acks.Low()
 	first := low.begin()
-	for c.at > 0 && c.files[0].seq < first.Seq {
-		c.files[0].close()
-		c.options.metrics.openFiles.Dec()
-		c.files = append(c.files[:0], c.files[1:]...)
-		c.at--
+	n := 0
+	for n < c.chain.at && c.chain.files[n].seq < first.Seq && now.Sub(c.chain.files[n].left) >= lateWait {
+		n++
+	}
+	if n > 0 {
+		c.chain.drop(n)
 	}
 }
 
@@ -185,26 +209,28 @@ func (c *container) rewind() {
 	for i := range c.joiners {
 		c.joiners[i].Drop()
 	}
-	c.finished = false
-	c.rotated = time.Time{}
+	c.finished.Store(false)
+	c.records = pos.records
 	first := pos.begin()
-	for i, f := range c.files {
+	for i, f := range c.chain.files {
 		if f.seq == first.Seq {
-			c.at, c.offset = i, first.Offset
-			c.replay = &pos
+			c.chain.current().rest()
+			c.chain.at, c.replay = i, &pos
+			c.seek(first.Offset)
+			if lost := f.records - pos.records; f.replaced && lost > 0 {
+				c.account.Lost(lost, pipeline.Truncated)
+				c.chain.missed("it was truncated before it was delivered", slog.String("file", f.name), slog.Int64("records", lost))
+			}
 			return
 		}
 	}
-	// Without a file the container has not begun: resume is still in place.
-	if len(c.files) > 0 {
-		c.at, c.offset, c.replay = 0, 0, nil
-	}
+	panic("BUG: the position lies in a file that was let go")
 }
 
 // position is where reading has got to.
 func (c *container) position() Position {
-	f := c.files[c.at]
-	p := Position{File: c.identity(f), Offset: c.offset, Seq: f.seq}
+	f := c.chain.current()
+	p := Position{File: c.identity(f), Offset: c.offset, Seq: f.seq, records: c.records}
 	for i, mark := range []**Mark{&p.Stdout, &p.Stderr} {
 		if c.joiners[i].Open() {
 			start := c.joiners[i].start
@@ -226,21 +252,12 @@ func (c *container) identity(f *file) FileID {
 // fileAt is the open file with the given place in the chain. Files stay open
 // as long as a position, or an unfinished line, begins in them.
 func (c *container) fileAt(seq int) *file {
-	for _, f := range c.files {
+	for _, f := range c.chain.files {
 		if f.seq == seq {
 			return f
 		}
 	}
 	panic("BUG: position in a file that was let go")
-}
-
-// close lets go of the files.
-func (c *container) close() {
-	for _, f := range c.files {
-		f.close()
-		c.options.metrics.openFiles.Dec()
-	}
-	c.files = nil
 }
 
 // warn counts trouble with this container's files, and logs it the first time
@@ -262,17 +279,4 @@ func (c *container) once(thing string) bool {
 	}
 	c.warned[thing] = true
 	return true
-}
-
-// statDir reads the directory's time of change.
-func (c *container) statDir() (changed unix.Timespec, exists bool, err error) {
-	var st unix.Stat_t
-	switch err := unix.Stat(c.dir, &st); err {
-	case nil:
-		return st.Mtim, true, nil
-	case unix.ENOENT:
-		return unix.Timespec{}, false, nil
-	default:
-		return unix.Timespec{}, false, fmt.Errorf("stat %q: %w", c.dir, err)
-	}
 }

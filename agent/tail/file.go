@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,11 +15,17 @@ import (
 // by a deletion and its inode cannot be given to another, so a file that is in
 // a container's chain is safe and unmistakable.
 type file struct {
-	entry     // under the name it had when it was opened
-	seq   int // place in the container's chain, counted since the start of the process
+	entry     // under the name it had when it was opened or renamed last
+	seq   int // place in the container's chain
 	id    FileID
 	f     *os.File
-	gz    *gzipReader // nil: plain
+	gz    *gzipReader // nil: not compressed, or not being read
+	end   int64       // where it was left; 0: it was not
+	left  time.Time   // when it was left
+	// records is the number of records of the container up to its end.
+	records int64
+	// replaced says that its content is gone: it was truncated in place.
+	replaced bool
 }
 
 // errNotRegular is why a directory or a device by a log file's name is left
@@ -41,6 +47,15 @@ func openFile(dir string, e entry) (*file, error) {
 	return opened, nil
 }
 
+func statInode(dir string, e entry) (inode, error) {
+	var st unix.Stat_t
+	path := filepath.Join(dir, e.name)
+	if err := unix.Stat(path, &st); err != nil {
+		return inode{}, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return inode{st.Dev, st.Ino}, nil
+}
+
 func (f *file) identify() error {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.f.Fd()), &st); err != nil {
@@ -49,9 +64,6 @@ func (f *file) identify() error {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return errNotRegular
 	}
-	if f.gzip {
-		f.gz = &gzipReader{file: f.f}
-	}
 	f.id.Device, f.id.Inode = st.Dev, st.Ino
 	return f.fingerprint()
 }
@@ -59,30 +71,67 @@ func (f *file) identify() error {
 // fingerprint takes in what has been written to the beginning of the file
 // since the last call, until the fingerprint is complete.
 func (f *file) fingerprint() error {
-	if f.id.Print.complete() {
+	if f.id.Print.complete() || f.replaced {
 		return nil
 	}
 	var head [printLength]byte
-	n, err := f.ReadAt(head[:], 0)
-	if err != nil && err != io.EOF {
+	n, err := f.head(head[:])
+	if err != nil {
 		return err
 	}
 	f.id.Print = printOf(head[:n])
 	return nil
 }
 
+// head reads the beginning of the content, as much as p holds and there is.
+func (f *file) head(p []byte) (int, error) {
+	if !f.gzip {
+		n, err := f.f.ReadAt(p, 0)
+		if err == io.EOF {
+			err = nil
+		}
+		return n, err
+	}
+	// A reader of its own, which is not kept: most files wait.
+	z := gzipReader{file: f.f}
+	defer z.close()
+	n, err := z.ReadAt(p, 0)
+	if err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
+// is says whether the file has the identity id: the same inode with the same
+// beginning, or the same beginning elsewhere, as after compression. Of a file
+// that was empty nothing was read; another empty one is as good.
+func (f *file) is(id *FileID) bool {
+	if f.restart != id.Restart {
+		return false
+	}
+	if id.Print.Length == 0 {
+		return f.id.Device == id.Device && f.id.Inode == id.Inode && !f.gzip || f.gzip && f.id.Print.Length == 0
+	}
+	return id.Print.begins(f)
+}
+
 // ReadAt reads the file's content, decompressed, at an offset in it.
 func (f *file) ReadAt(p []byte, off int64) (int, error) {
-	if f.gz != nil {
-		return f.gz.ReadAt(p, off)
+	switch {
+	case f.replaced:
+		return 0, io.EOF
+	case !f.gzip:
+		return f.f.ReadAt(p, off)
+	case f.gz == nil:
+		f.gz = &gzipReader{file: f.f}
 	}
-	return f.f.ReadAt(p, off)
+	return f.gz.ReadAt(p, off)
 }
 
 // size is the number of bytes to be read, or -1 for a compressed file, where
 // only its end tells.
 func (f *file) size() (int64, error) {
-	if f.gz != nil {
+	if f.gzip {
 		return -1, nil
 	}
 	var st unix.Stat_t
@@ -92,28 +141,15 @@ func (f *file) size() (int64, error) {
 	return st.Size, nil
 }
 
-// holds says whether the file at e in dir is this one: the same inode, or the
-// compressed form of the same content.
-func (f *file) holds(dir string, e entry) bool {
-	if e.gzip && f.gz == nil {
-		other, err := openFile(dir, e)
-		if err != nil {
-			return false
-		}
-		defer other.close()
-		return f.id.Print.begins(other)
+// rest lets go of what reading needs.
+func (f *file) rest() {
+	if f.gz != nil {
+		f.gz.close()
+		f.gz = nil
 	}
-	var st unix.Stat_t
-	err := unix.Stat(filepath.Join(dir, e.name), &st)
-	return err == nil && st.Dev == f.id.Device && st.Ino == f.id.Inode
 }
 
 func (f *file) close() {
-	if f.gz != nil {
-		f.gz.close()
-	}
+	f.rest()
 	f.f.Close()
 }
-
-// gone says that a file was deleted between the listing and the look at it.
-func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -8,13 +8,13 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// keepBack is how much of what was decompressed last stays readable: a reader
-// of lines goes back by at most one unfinished line.
-const keepBack = 256 << 10
+// keepBack is how much of what was decompressed stays readable behind the last
+// read: a reader of lines goes back by at most one unfinished line.
+const keepBack = 64 << 10
 
 // gzipReader reads a rotated file that kubelet has compressed, at rising
 // offsets of its content. Each byte is decompressed once; only a step back
-// beyond keepBack, which an aborted batch may ask for, begins again.
+// beyond what is kept, which an aborted batch may ask for, begins again.
 type gzipReader struct {
 	file *os.File
 	z    *gzip.Reader
@@ -30,14 +30,15 @@ func (r *gzipReader) ReadAt(p []byte, off int64) (int, error) {
 			return 0, err
 		}
 	}
+	var skipped [4 << 10]byte
 	for off > r.at {
-		if _, err := r.read(make([]byte, min(off-r.at, 64<<10))); err != nil {
+		if _, err := r.read(skipped[:min(off-r.at, int64(len(skipped)))], r.at); err != nil {
 			return 0, err
 		}
 	}
 	n := copy(p, r.back[int64(len(r.back))-(r.at-off):])
 	for n < len(p) {
-		m, err := r.read(p[n:])
+		m, err := r.read(p[n:], off)
 		n += m
 		if err != nil {
 			return n, err
@@ -63,12 +64,14 @@ func (r *gzipReader) begin() error {
 	return nil
 }
 
-// read decompresses on and remembers what it passed.
-func (r *gzipReader) read(p []byte) (int, error) {
+// read decompresses on and remembers what it passed, back to from at least:
+// the next read may ask for more from there.
+func (r *gzipReader) read(p []byte, from int64) (int, error) {
 	n, err := r.z.Read(p)
 	r.at += int64(n)
 	r.back = append(r.back, p[:n]...)
-	if over := len(r.back) - keepBack; over > keepBack {
+	keep := max(keepBack, r.at-from)
+	if over := int64(len(r.back)) - keep; over > keepBack {
 		r.back = r.back[:copy(r.back, r.back[over:])]
 	}
 	if err != nil && err != io.EOF {

@@ -17,7 +17,7 @@ type origins struct {
 // ready makes origins for the file being read. It returns false while the
 // metadata that belongs to it is not complete and waiting is still worth it.
 func (o *origins) ready(c *container, now time.Time) bool {
-	restart := c.files[c.at].restart
+	restart := c.chain.current().restart
 	m, complete := (*c.metadata.Load())(restart)
 	if !complete {
 		if o.waiting.IsZero() || o.restart != restart {

@@ -1,10 +1,6 @@
 package tail
 
-import (
-	"io"
-
-	"github.com/cespare/xxhash/v2"
-)
+import "github.com/cespare/xxhash/v2"
 
 // Position says how much of a container's log counts as read: everything
 // before Offset of File, and all files before File, except the pieces of a
@@ -20,6 +16,25 @@ type Position struct {
 
 	// Seq is File's place in the container's chain, rising from file to file.
 	Seq int `json:"seq"`
+	// Left says that the container was not selected any more: what it wrote
+	// from then on is not read, should it be selected again.
+	Left bool `json:"left,omitempty"`
+
+	records int64 // emitted up to here, in this process
+}
+
+// marks are the beginnings of unfinished lines, nil where none is.
+func (p *Position) marks() [2]*Mark { return [2]*Mark{p.Stdout, p.Stderr} }
+
+// clone is a position that shares nothing with p.
+func (p Position) clone() Position {
+	for _, m := range []**Mark{&p.Stdout, &p.Stderr} {
+		if *m != nil {
+			mark := **m
+			*m = &mark
+		}
+	}
+	return p
 }
 
 // Mark is the beginning of a line in a file.
@@ -33,7 +48,7 @@ type Mark struct {
 // earliest unfinished line, or at the position itself.
 func (p *Position) begin() Mark {
 	first := Mark{File: p.File, Offset: p.Offset, Seq: p.Seq}
-	for _, m := range []*Mark{p.Stdout, p.Stderr} {
+	for _, m := range p.marks() {
 		if m != nil && (m.Seq < first.Seq || m.Seq == first.Seq && m.Offset < first.Offset) {
 			first = *m
 		}
@@ -51,9 +66,11 @@ type FileID struct {
 	// Rotated is the time stamp in the file's name, as far as it was rotated
 	// when it was last looked at.
 	Rotated string `json:"rotated,omitempty"`
-	Device  uint64 `json:"device"`
-	Inode   uint64 `json:"inode"`
-	Print   Print  `json:"print"`
+	// Previous is the stamp of the youngest rotated file there was before it.
+	Previous string `json:"previous,omitempty"`
+	Device   uint64 `json:"device"`
+	Inode    uint64 `json:"inode"`
+	Print    Print  `json:"print"`
 }
 
 // printLength is the length of a complete fingerprint: room for the time stamp
@@ -80,8 +97,8 @@ func (p Print) begins(f *file) bool {
 		return false
 	}
 	var head [printLength]byte
-	n, err := f.ReadAt(head[:p.Length], 0)
-	if err != nil && err != io.EOF {
+	n, err := f.head(head[:p.Length])
+	if err != nil {
 		return false
 	}
 	return n == p.Length && printOf(head[:n]) == p

@@ -3,6 +3,7 @@ package tail
 import (
 	"bytes"
 	"io"
+	"log/slog"
 	"time"
 	"unicode/utf8"
 
@@ -46,8 +47,10 @@ func (b *filling) full() bool {
 // full; more says which. The records and the position they reach are a span of
 // the batch.
 func (c *container) visit(b *filling) (more bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	// After a failure nothing is read until the poller has gone back.
-	if c.failed.Load() || c.finished || len(c.files) == 0 || !c.origins.ready(c, b.now) {
+	if c.failed.Load() || c.finished.Load() || !c.origins.ready(c, b.now) {
 		return false
 	}
 	b.Begin(c.account)
@@ -57,6 +60,7 @@ func (c *container) visit(b *filling) (more bool) {
 		b.Spans = b.Spans[:len(b.Spans)-1]
 		return more
 	}
+	c.records += int64(span.Records())
 	pos := c.position()
 	span.Position = &reached{container: c, position: pos}
 	span.Seq = c.acks.Add(pos)
@@ -67,24 +71,25 @@ func (c *container) fill(b *filling) (more bool) {
 	for !b.full() {
 		n, err := c.chunk(b, false)
 		switch {
-		case err != nil:
-			c.warn("read log file", err)
-			return false
 		case n > 0:
 			continue
 		case b.full():
 			return true
+		case err != nil:
+			c.warn("read log file", err)
+			if !c.canAdvance(b.now) {
+				return false
+			}
+			// It will not get better, and others wait behind it.
+			c.chain.missed("it cannot be read", slog.String("file", c.chain.current().name), slog.Int64("from", c.offset))
+			c.next(b)
 		case c.canAdvance(b.now):
-			restarted := c.files[c.at+1].restart != c.files[c.at].restart
-			c.final(b, restarted)
-			c.advance()
-			if restarted {
-				// Another container id, another image: other origins.
+			if c.next(b) {
 				return true
 			}
 		case c.canFinish():
 			c.final(b, true)
-			c.finished = true
+			c.finished.Store(true)
 			return false
 		default:
 			return false
@@ -93,46 +98,87 @@ func (c *container) fill(b *filling) (more bool) {
 	return true
 }
 
+// next goes on to the next file. restarted says that it is of another run of
+// the container, with another id and image: other origins.
+func (c *container) next(b *filling) (restarted bool) {
+	restarted = c.chain.files[c.chain.at+1].restart != c.chain.current().restart
+	c.final(b, restarted)
+	c.advance(b.now)
+	for i := range c.joiners {
+		if j := &c.joiners[i]; j.Open() && c.chain.current().seq-j.start.Seq >= maxLineFiles {
+			c.flush(b, i, true)
+			j.discard = true
+		}
+	}
+	return restarted
+}
+
 // final takes what is left of a file that will not grow any more: text without
 // an end of line, and with it pieces whose rest can never come.
 func (c *container) final(b *filling, ends bool) {
 	if _, err := c.chunk(b, true); err != nil {
-		c.warn("read log file", err)
+		c.warn("read the end of a log file", err)
 	}
 	for i := range c.joiners {
-		if j := &c.joiners[i]; ends && j.Open() {
-			time, text, cut := j.Take()
-			l := cri.Line{Time: b.Mem.Copy(time), Stderr: i == 1, Tag: []byte("P"), Text: b.Mem.Copy(text)}
-			c.add(b, &l, cut)
+		if !ends {
+			continue
 		}
+		if c.joiners[i].Open() {
+			c.flush(b, i, false)
+		}
+		c.joiners[i].discard = false
 	}
 }
 
-// chunk reads one piece of the file and takes the whole lines in it. It
-// returns how many bytes of the file they were: 0 at the end of the file, or
-// when the batch has no room.
+// flush makes a record of an unfinished line.
+func (c *container) flush(b *filling, i int, short bool) {
+	time, text, cut := c.joiners[i].Take()
+	l := cri.Line{Time: b.Mem.Copy(time), Stderr: i == 1, Tag: []byte("P"), Text: b.Mem.Copy(text)}
+	c.add(b, &l, cut || short)
+}
+
+// chunk reads one piece of the file and takes the whole lines in it, or what
+// is left when the file is final. It returns how many bytes of the file they
+// were: 0 at the end of the file, or when the batch has no room.
 func (c *container) chunk(b *filling, final bool) (taken int, err error) {
-	f := c.files[c.at]
-	want := min(rawSize-b.raw, rawSize)
+	f := c.chain.current()
+	want := rawSize - b.raw
+	if final {
+		want = rawSize
+	}
 	b.Mem.Grow(want)
 	for {
 		space := b.Mem.Free()[:want]
 		n, err := f.ReadAt(space, c.offset)
-		if err != nil && err != io.EOF {
+		atEnd := err == io.EOF
+		if n == 0 {
+			if atEnd {
+				err = nil
+			}
 			return 0, err
 		}
 		data := space[:n]
-		if end := bytes.LastIndexByte(data, '\n') + 1; end > 0 && !final {
-			b.Mem.Reserve(end)
-			return c.lines(b, data[:end]), nil
-		}
+		end := bytes.LastIndexByte(data, '\n') + 1
 		switch {
-		case n == 0, n < want && !final:
-			return 0, nil
-		case n < want:
+		case end > 0:
+			b.Mem.Reserve(end)
+			taken += c.lines(b, data[:end], final)
+			if !final || taken < end {
+				return taken, nil
+			}
+			// What follows the last end of line is the rest of the file.
+			want = rawSize
+			b.Mem.Grow(want)
+		case n < want && final:
 			b.Mem.Reserve(n)
-			return c.lines(b, data), nil
-		case len(b.Records) > 0:
+			return taken + c.lines(b, data, true), nil
+		case n < want:
+			c.scanned = c.offset + int64(n)
+			if atEnd {
+				err = nil
+			}
+			return 0, err
+		case len(b.Records) > 0 && !final:
 			// The line needs a batch of its own.
 			b.raw = rawSize
 			return 0, nil
@@ -141,7 +187,7 @@ func (c *container) chunk(b *filling, final bool) (taken int, err error) {
 			b.Mem.Grow(want)
 		default:
 			b.Mem.Reserve(n)
-			return c.longLine(b, data)
+			return c.longLine(b, data, final)
 		}
 	}
 }
@@ -151,31 +197,39 @@ func (c *container) longest() int { return int(c.options.Config.MaxLine) + headL
 
 // longLine takes the beginning of a line that is longer than any limit and
 // passes over the rest, once its end is there.
-func (c *container) longLine(b *filling, head []byte) (taken int, err error) {
-	f := c.files[c.at]
+func (c *container) longLine(b *filling, head []byte, final bool) (taken int, err error) {
+	f := c.chain.current()
 	buf := make([]byte, rawSize)
-	for off := c.offset + int64(len(head)); ; {
+	for off := max(c.offset+int64(len(head)), c.scanned); ; {
 		n, err := f.ReadAt(buf, off)
-		if i := bytes.IndexByte(buf[:n], '\n'); i >= 0 {
-			length := int(off-c.offset) + i
-			c.line(b, head, c.offset, true)
-			c.offset += int64(length) + 1
-			b.raw = rawSize
-			return length + 1, nil
+		i := bytes.IndexByte(buf[:n], '\n')
+		if i < 0 && n == len(buf) {
+			off += int64(n)
+			continue
 		}
-		if err != nil && err != io.EOF {
+		if i < 0 && !final {
+			c.scanned = off + int64(n)
+			if err == io.EOF {
+				err = nil
+			}
 			return 0, err
 		}
-		if n < len(buf) {
-			return 0, nil
+		next := off + int64(n)
+		if i >= 0 {
+			next = off + int64(i) + 1
 		}
-		off += int64(n)
+		c.line(b, head, c.offset, true)
+		taken = int(next - c.offset)
+		c.seek(next)
+		b.raw = rawSize
+		return taken, nil
 	}
 }
 
-// lines takes lines until the batch is full and returns their length.
-func (c *container) lines(b *filling, data []byte) (taken int) {
-	for len(data) > taken && b.encoded < encodedSize {
+// lines takes lines until the batch is full, or all of them, and returns their
+// length.
+func (c *container) lines(b *filling, data []byte, all bool) (taken int) {
+	for len(data) > taken && (all || b.encoded < encodedSize) {
 		rest := data[taken:]
 		end := bytes.IndexByte(rest, '\n')
 		next := end + 1
@@ -184,7 +238,7 @@ func (c *container) lines(b *filling, data []byte) (taken int) {
 		}
 		c.line(b, rest[:end], c.offset, false)
 		taken += next
-		c.offset += int64(next)
+		c.seek(c.offset + int64(next))
 	}
 	b.raw += taken
 	return taken
@@ -210,9 +264,13 @@ func (c *container) line(b *filling, line []byte, off int64, cut bool) {
 		i = 1
 	}
 	j := &c.joiners[i]
+	if j.discard {
+		j.discard = l.Partial()
+		return
+	}
 	if l.Partial() {
 		if !j.Open() {
-			j.start = Mark{Offset: off, Seq: c.files[c.at].seq}
+			j.start = Mark{Offset: off, Seq: c.chain.current().seq}
 		}
 		j.Add(&l, int(c.options.Config.MaxLine))
 		return
@@ -228,7 +286,7 @@ func (c *container) line(b *filling, line []byte, off int64, cut bool) {
 // wasRead says whether a line counts as read already, because reading began
 // before the saved position to find the pieces of an unfinished line again.
 func (c *container) wasRead(l *cri.Line, ok bool, off int64) bool {
-	seq := c.files[c.at].seq
+	seq := c.chain.current().seq
 	if seq > c.replay.Seq || seq == c.replay.Seq && off >= c.replay.Offset {
 		c.replay = nil
 		return false
@@ -280,7 +338,7 @@ func (c *container) unparsed(b *filling, line []byte, cut bool) {
 	c.account.Unparsed.Add(1)
 	if c.once("unparsed") {
 		c.log.Warn("log file holds a line that is not of the form TIME STREAM TAG TEXT; such lines are sent as they are",
-			"file", c.files[c.at].f.Name(), "offset", c.offset)
+			"file", c.chain.current().f.Name(), "offset", c.offset)
 	}
 	at := b.Mem.Reserve(len(time.RFC3339Nano))[:0]
 	l := cri.Line{Time: b.now.UTC().AppendFormat(at, time.RFC3339Nano), Text: line}

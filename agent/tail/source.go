@@ -10,7 +10,7 @@
 // Source.Run owns all goroutines: one poller, which looks at each container
 // four times a second (less often at quiet ones), some workers, which read
 // from whichever container has something new, and the saver of positions. A
-// container belongs to one of them at a time. Workers take containers in turn
+// container is read by one of them at a time. Workers take containers in turn
 // and read at most one batch's worth from each, so that a busy container
 // cannot hold up the others.
 package tail
@@ -54,13 +54,13 @@ type Source struct {
 	tick       int
 }
 
-// state says whom a container belongs to.
+// state says who reads a container.
 type state uint8
 
 const (
-	idle   state = iota // nobody; the poller may take it
-	queued              // in ready; a worker will take it
-	busy                // a worker or the poller
+	idle    state = iota // nobody has it
+	queued               // it is in ready; a worker will take it
+	reading              // a worker has it, until its batch is emitted
 )
 
 // leaving says whether and why a container is to be let go.
@@ -90,7 +90,7 @@ func New(o Options) (*Source, error) {
 // dropGone forgets positions of containers whose directories were removed
 // while the agent was not running.
 func dropGone(saved map[string]Position, logDir string) {
-	if _, err := os.Stat(logDir); err != nil {
+	if pods, err := os.ReadDir(logDir); err != nil || len(pods) == 0 {
 		// Perhaps it is only not mounted.
 		return
 	}
@@ -113,13 +113,15 @@ func (s *Source) Follow(t Target) {
 	name := t.Namespace + "/" + t.Pod + "/" + t.Name
 	c := &container{
 		target:  t,
-		dir:     filepath.Join(s.options.LogDir, t.Key),
 		log:     s.options.Logger.With("namespace", t.Namespace, "pod", t.Pod, "container", t.Name),
 		options: &s.options,
 		account: s.options.Ledger.Open(name, t.Namespace, t.Pod, t.Name),
 	}
+	c.chain = chain{dir: filepath.Join(s.options.LogDir, t.Key), log: c.log, metrics: &s.options.metrics}
+	c.followed = time.Now()
 	c.metadata.Store(&t.Metadata)
 	if pos, ok := s.saved[t.Key]; ok {
+		pos = pos.clone()
 		c.resume = &pos
 	}
 	s.containers[t.Key] = c
@@ -127,7 +129,7 @@ func (s *Source) Follow(t Target) {
 }
 
 // Unfollow lets a container go once what it has written up to now is
-// delivered. Followed again, it counts as never seen.
+// delivered. Followed again, it goes on with what is written from then on.
 func (s *Source) Unfollow(key string) { s.leave(key, unfollowed) }
 
 // Gone says that a container's pod does not exist any more: its files are
@@ -163,7 +165,9 @@ func (s *Source) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.containers {
-		c.close()
+		c.mu.Lock()
+		c.chain.close()
+		c.mu.Unlock()
 	}
 	return err
 }
@@ -188,14 +192,15 @@ func (s *Source) every(ctx context.Context, interval time.Duration, do func()) {
 	}
 }
 
-// poll looks at each idle container once.
+// poll looks at each container once: at those that wait to be read, too,
+// because a rotated file has to be opened before it is deleted, whether or not
+// there is room for its lines.
 func (s *Source) poll() {
 	s.mu.Lock()
 	s.tick++
 	look := make([]*container, 0, len(s.containers))
 	for _, c := range s.containers {
-		if c.state == idle && (c.quiet < quietAfter || (s.tick+c.quiet)%quietEvery == 0) {
-			c.state = busy
+		if c.quiet < quietAfter || (s.tick+c.quiet)%quietEvery == 0 {
 			look = append(look, c)
 		}
 	}
@@ -208,24 +213,38 @@ func (s *Source) poll() {
 		} else {
 			c.quiet++
 		}
-		s.release(c, news)
+		s.found(c, news)
 	}
 }
 
-// release gives a container back: to the queue if there is more to read.
+// found queues a container that has something to read, unless it is queued or
+// being read already, and lets go of one that is finished.
+func (s *Source) found(c *container, news bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case c.state != idle:
+	case news:
+		s.queue(c)
+	case c.done():
+		s.remove(c)
+	}
+}
+
+// release gives a container back that was read: to the queue if there is more.
 func (s *Source) release(c *container, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if more {
-		c.state = queued
-		s.ready = append(s.ready, c)
-		s.wake.Signal()
-		return
-	}
 	c.state = idle
-	if c.done() {
-		s.remove(c)
+	if more {
+		s.queue(c)
 	}
+}
+
+func (s *Source) queue(c *container) {
+	c.state = queued
+	s.ready = append(s.ready, c)
+	s.wake.Signal()
 }
 
 // done says whether nothing is left to do for a container that is let go.
@@ -234,59 +253,67 @@ func (c *container) done() bool {
 	if why == staying || c.acks.Open() > 0 || c.failed.Load() {
 		return false
 	}
-	neverBegan := len(c.files) == 0 && (why == unfollowed || !c.listed.exists)
-	return c.finished || neverBegan
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	neverBegan := len(c.chain.files) == 0 && (why == unfollowed || !c.chain.exists)
+	return c.finished.Load() || neverBegan
 }
 
+// remove lets a container go. The position of one whose pod is still there is
+// kept, so that what was sent is not sent again should it come back.
 func (s *Source) remove(c *container) {
-	c.close()
+	c.mu.Lock()
+	c.chain.close()
+	c.mu.Unlock()
 	delete(s.containers, c.target.Key)
 	delete(s.saved, c.target.Key)
+	if leaving(c.leaving.Load()) == unfollowed && c.begun.Load() {
+		pos := c.acks.Low()
+		pos.Left = true
+		s.saved[c.target.Key] = pos
+	}
 	s.touched.Store(true)
 	s.options.Ledger.Close(c.account)
 	s.options.metrics.containers.Dec()
 }
 
-// take waits for a container with something to read; nil at the end.
-func (s *Source) take() *container {
+// await waits until a container is ready; false at the end.
+func (s *Source) await() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.ready) == 0 && !s.stopped {
 		s.wake.Wait()
 	}
-	return s.pop()
+	return !s.stopped
 }
 
-// next is take without waiting.
+// next takes the container that has been ready for longest, nil for none.
 func (s *Source) next() *container {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pop()
-}
-
-func (s *Source) pop() *container {
 	if s.stopped || len(s.ready) == 0 {
 		return nil
 	}
 	c := s.ready[0]
 	s.ready[0] = nil
 	s.ready = s.ready[1:]
-	c.state = busy
+	c.state = reading
 	return c
 }
 
-// work fills batches from ready containers and emits them.
+// work fills batches from ready containers and emits them. It holds no batch
+// while it waits for a container, and no container while it waits for a batch.
 func (s *Source) work(ctx context.Context, emit func(*pipeline.Batch)) {
-	for {
-		c := s.take()
-		if c == nil {
-			return
-		}
+	for s.await() {
 		b, err := s.options.Pool.Get(ctx)
 		if err != nil {
 			return
 		}
-		s.fill(b, c, emit)
+		if c := s.next(); c != nil {
+			s.fill(b, c, emit)
+		} else {
+			s.options.Pool.Put(b) // another worker was faster
+		}
 	}
 }
 

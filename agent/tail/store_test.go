@@ -71,7 +71,7 @@ func TestChainOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	chain, err := listChain(dir)
+	chain, err := listNames(dir)
 	var got []string
 	for _, e := range chain {
 		got = append(got, e.name)

@@ -124,17 +124,19 @@ func (b *Batch) Emitted() {
 // Done ends the batch's journey, exactly once: with nil when each record has
 // its outcome, with an error when none of it counts. The bytes of the batch
 // are not to be touched afterwards. It panics when a batch that is Done(nil)
-// does not balance, because a wrong acknowledgement is a lost line.
+// does not balance, or that is Done again, because a wrong acknowledgement is a
+// lost line.
 func (b *Batch) Done(err error) {
+	if b.pool == nil {
+		panic("BUG: batch done twice")
+	}
 	for i := range b.Spans {
 		b.Spans[i].settle(err)
 	}
 	if b.onDone != nil {
 		b.onDone(b, err)
 	}
-	if b.pool != nil {
-		b.pool.put(b)
-	}
+	b.pool.put(b)
 }
 
 func (s *Span) settle(err error) {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -16,10 +17,12 @@ const (
 	TooLarge Reason = iota
 	// Refused: the far end refuses this very record, whatever is done.
 	Refused
+	// Truncated: the record's file was truncated before it was delivered.
+	Truncated
 	reasonCount
 )
 
-var reasonNames = [reasonCount]string{"too_large", "refused"}
+var reasonNames = [reasonCount]string{"too_large", "refused", "truncated"}
 
 // String is the reason as metrics and logs show it.
 func (r Reason) String() string { return reasonNames[r] }
@@ -39,6 +42,7 @@ type Account struct {
 	Name string
 	// Labels are the metric label values, in the order of the ledger's names.
 	Labels []string
+	owners int // guarded by the ledger
 
 	read, reread, handedOver               atomic.Int64
 	delivered, filtered, inFlight, aborted atomic.Int64
@@ -70,6 +74,13 @@ func (a *Account) emit(n int64) {
 func (a *Account) abort(n int64) {
 	a.aborted.Add(n)
 	a.inFlight.Add(-n)
+}
+
+// Lost counts n records of aborted batches as dropped, because they cannot be
+// read again.
+func (a *Account) Lost(n int64, why Reason) {
+	a.aborted.Add(-n)
+	a.dropped[why].Add(n)
 }
 
 // HandOver says that what is to be read again will be read by somebody else.
@@ -164,37 +175,44 @@ type Ledger struct {
 	LabelNames []string
 
 	mu     sync.Mutex
-	open   map[*Account]struct{}
-	closed Balance // the sum of accounts that are gone
+	open   map[string]*Account // by label values
+	closed Balance             // the sum of accounts that are gone
 }
 
 // NewLedger returns an empty ledger whose accounts carry one label value for
 // each of labelNames.
 func NewLedger(pipeline string, labelNames ...string) *Ledger {
-	return &Ledger{Pipeline: pipeline, LabelNames: labelNames, open: map[*Account]struct{}{}}
+	return &Ledger{Pipeline: pipeline, LabelNames: labelNames, open: map[string]*Account{}}
 }
 
-// Open adds an account with the given name and label values.
+// Open adds an account with the given name and label values. Two containers
+// that have the same, because a pod was replaced by one of its name while its
+// own lines are still on their way, share an account.
 func (l *Ledger) Open(name string, labels ...string) *Account {
 	if len(labels) != len(l.LabelNames) {
 		panic("BUG: account with the wrong number of labels")
 	}
-	a := &Account{Name: name, Labels: labels}
+	key := strings.Join(labels, "\x00")
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open[a] = struct{}{}
+	a := l.open[key]
+	if a == nil {
+		a = &Account{Name: name, Labels: labels}
+		l.open[key] = a
+	}
+	a.owners++
 	return a
 }
 
-// Close removes an account whose container or partition is gone; its counts
-// stay in the pipeline's total.
+// Close removes an account whose containers or partition are gone, once it was
+// called for each Open; its counts stay in the pipeline's total.
 func (l *Ledger) Close(a *Account) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.open[a]; !ok {
+	if a.owners--; a.owners > 0 {
 		return
 	}
-	delete(l.open, a)
+	delete(l.open, strings.Join(a.Labels, "\x00"))
 	l.closed = l.closed.Plus(a.Balance())
 }
 
@@ -207,7 +225,7 @@ func (l *Ledger) Accounts() []*Account {
 
 func (l *Ledger) accounts() []*Account {
 	as := make([]*Account, 0, len(l.open))
-	for a := range l.open {
+	for _, a := range l.open {
 		as = append(as, a)
 	}
 	slices.SortFunc(as, func(x, y *Account) int { return cmp.Compare(x.Name, y.Name) })

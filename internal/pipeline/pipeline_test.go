@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"millrace/internal/pipeline"
 	"millrace/internal/pipeline/pipelinetest"
 )
@@ -224,6 +226,40 @@ func TestLedgerKeepsWhatIsGone(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	pipelinetest.CheckBalance(t, ledger, pool)
+}
+
+// A pod was replaced by one of its name: one account, as long as either is there.
+func TestLedgerSharesAccountsOfOneName(t *testing.T) {
+	ledger := pipeline.NewLedger("test", "pod")
+	first, second := ledger.Open("pod-1", "pod-1"), ledger.Open("pod-1", "pod-1")
+	if first != second || len(ledger.Accounts()) != 1 {
+		t.Fatal("two accounts of one name")
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(ledger)
+	if _, err := registry.Gather(); err != nil {
+		t.Error(err)
+	}
+	ledger.Close(first)
+	if len(ledger.Accounts()) != 1 {
+		t.Error("the account went with the first of two")
+	}
+	ledger.Close(second)
+	if len(ledger.Accounts()) != 0 {
+		t.Error("the account is still there")
+	}
+}
+
+func TestDoneTwice(t *testing.T) {
+	pool := pipeline.NewPool(1, 1<<20)
+	b, _ := pool.Get(t.Context())
+	b.Done(nil)
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	b.Done(nil)
 }
 
 func TestPoolIsALimit(t *testing.T) {

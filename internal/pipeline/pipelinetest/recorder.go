@@ -4,6 +4,7 @@ package pipelinetest
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 
@@ -58,17 +59,30 @@ func (o *Recorder) Write(b *pipeline.Batch) {
 
 // Release settles what is held, the newest batch first: delivered, or aborted.
 func (o *Recorder) Release(err error) {
-	o.mu.Lock()
-	held := o.held
-	o.held = nil
-	o.mu.Unlock()
-	for i := len(held) - 1; i >= 0; i-- {
+	held := o.takeHeld()
+	slices.Reverse(held)
+	for _, b := range held {
 		if err != nil {
-			held[i].Done(err)
+			b.Done(err)
 		} else {
-			o.deliver(held[i])
+			o.deliver(b)
 		}
 	}
+}
+
+// ReleaseInOrder delivers what is held, the oldest batch first.
+func (o *Recorder) ReleaseInOrder() {
+	for _, b := range o.takeHeld() {
+		o.deliver(b)
+	}
+}
+
+func (o *Recorder) takeHeld() []*pipeline.Batch {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	held := o.held
+	o.held = nil
+	return held
 }
 
 // Held is the number of batches that are held.
