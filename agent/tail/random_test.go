@@ -59,8 +59,7 @@ func playRandom(t *testing.T, root string, rnd *rand.Rand) {
 	for range 40 {
 		r.step()
 	}
-	s.out.SetMode(pipelinetest.Deliver)
-	s.out.ReleaseInOrder()
+	s.out.Resume()
 	for i := range r.open {
 		r.finish(i)
 	}
@@ -101,8 +100,7 @@ func (r *random) step() {
 	case 6:
 		r.out.SetMode(pipelinetest.Hold)
 	case 7:
-		r.out.SetMode(pipelinetest.Deliver)
-		r.out.ReleaseInOrder()
+		r.out.Resume()
 	case 8:
 		r.out.Release(pipeline.ErrAborted)
 		r.out.SetMode(pipelinetest.Deliver)

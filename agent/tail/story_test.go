@@ -179,11 +179,9 @@ func (s *story) do(name, args string, lines *bufio.Scanner) {
 	case "output":
 		s.out.SetMode(map[string]pipelinetest.Mode{"deliver": pipelinetest.Deliver, "hold": pipelinetest.Hold, "abort": pipelinetest.Abort}[args])
 	case "release":
-		if args == "in order" {
-			s.out.ReleaseInOrder()
-		} else {
-			s.out.Release(nil)
-		}
+		s.out.Release(nil)
+	case "resume":
+		s.out.Resume()
 	case "abort":
 		s.out.Release(pipeline.ErrAborted)
 	case "metadata":

@@ -70,9 +70,20 @@ func (o *Recorder) Release(err error) {
 	}
 }
 
-// ReleaseInOrder delivers what is held, the oldest batch first.
-func (o *Recorder) ReleaseInOrder() {
-	for _, b := range o.takeHeld() {
+// Resume delivers what is held, the oldest batch first, and from then on what
+// comes: nothing that is written meanwhile overtakes it.
+func (o *Recorder) Resume() {
+	for {
+		o.mu.Lock()
+		if len(o.held) == 0 {
+			o.mode = Deliver
+			o.mu.Unlock()
+			return
+		}
+		b := o.held[0]
+		o.held = o.held[1:]
+		o.mode = Hold
+		o.mu.Unlock()
 		o.deliver(b)
 	}
 }
