@@ -2,16 +2,12 @@ package pipeline_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-	"unicode/utf8"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"millrace/internal/pipeline"
 	"millrace/internal/pipeline/pipelinetest"
@@ -159,109 +155,6 @@ func TestStopWithABatchOut(t *testing.T) {
 	})
 }
 
-// A planted miscount of any term is found.
-func TestDoneRefusesWhatDoesNotBalance(t *testing.T) {
-	for name, outcome := range map[string]func(*pipeline.Batch){
-		"nothing counted":  func(b *pipeline.Batch) {},
-		"one too few":      func(b *pipeline.Batch) { b.Delivered(0, 1) },
-		"one too many":     func(b *pipeline.Batch) { b.Delivered(0, 3) },
-		"counted two ways": func(b *pipeline.Batch) { b.Delivered(0, 2); b.Dropped(0, 1, pipeline.TooLarge) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			ledger := pipeline.NewLedger("test")
-			b, err := pipeline.NewPool(1, 1<<20).Get(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			b.Begin(ledger.Open("a"))
-			b.Add()
-			b.Add()
-			b.Emitted()
-			outcome(b)
-			defer func() {
-				if recover() == nil {
-					t.Error("no panic")
-				}
-			}()
-			b.Done(nil)
-		})
-	}
-}
-
-func TestBalanceFindsMiscounts(t *testing.T) {
-	good := pipeline.Balance{Read: 10, Delivered: 4, Filtered: 3, Dropped: map[string]int64{"too_large": 1}, Pending: 2}
-	if good.Missing() != 0 {
-		t.Fatalf("%+v: missing %d", good, good.Missing())
-	}
-	for name, plant := range map[string]func(*pipeline.Balance){
-		"read":      func(b *pipeline.Balance) { b.Read++ },
-		"delivered": func(b *pipeline.Balance) { b.Delivered++ },
-		"filtered":  func(b *pipeline.Balance) { b.Filtered-- },
-		"dropped":   func(b *pipeline.Balance) { b.Dropped["refused"]++ },
-		"pending":   func(b *pipeline.Balance) { b.Pending-- },
-		"handed":    func(b *pipeline.Balance) { b.HandedOver++ },
-	} {
-		bad := good.Plus(pipeline.Balance{})
-		plant(&bad)
-		if bad.Missing() == 0 {
-			t.Errorf("a miscount of %s is not found", name)
-		}
-	}
-}
-
-func TestLedgerKeepsWhatIsGone(t *testing.T) {
-	ledger := pipeline.NewLedger("test", "pod")
-	pool := pipeline.NewPool(1, 1<<20)
-	account := ledger.Open("pod-1", "pod-1")
-	b, _ := pool.Get(t.Context())
-	b.Begin(account)
-	b.Add()
-	b.Add()
-	b.Emitted()
-	b.Delivered(0, 1)
-	b.Dropped(0, 1, pipeline.TooLarge)
-	b.Done(nil)
-	ledger.Close(account)
-	if s := ledger.Status(); len(s.Accounts) != 0 || s.Ledger.Read != 2 || s.Ledger.Dropped["too_large"] != 1 {
-		t.Errorf("%+v", s)
-	}
-	pipelinetest.CheckBalance(t, ledger, pool)
-}
-
-// A pod was replaced by one of its name: one account, as long as either is there.
-func TestLedgerSharesAccountsOfOneName(t *testing.T) {
-	ledger := pipeline.NewLedger("test", "pod")
-	first, second := ledger.Open("pod-1", "pod-1"), ledger.Open("pod-1", "pod-1")
-	if first != second || len(ledger.Accounts()) != 1 {
-		t.Fatal("two accounts of one name")
-	}
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(ledger)
-	if _, err := registry.Gather(); err != nil {
-		t.Error(err)
-	}
-	ledger.Close(first)
-	if len(ledger.Accounts()) != 1 {
-		t.Error("the account went with the first of two")
-	}
-	ledger.Close(second)
-	if len(ledger.Accounts()) != 0 {
-		t.Error("the account is still there")
-	}
-}
-
-func TestDoneTwice(t *testing.T) {
-	pool := pipeline.NewPool(1, 1<<20)
-	b, _ := pool.Get(t.Context())
-	b.Done(nil)
-	defer func() {
-		if recover() == nil {
-			t.Error("no panic")
-		}
-	}()
-	b.Done(nil)
-}
-
 func TestPoolIsALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := pipeline.NewPool(1, 1<<20)
@@ -352,80 +245,4 @@ func FuzzAcks(f *testing.F) {
 			t.Fatalf("low %d, want %d", acks.Low(), low)
 		}
 	})
-}
-
-// FuzzAppendString takes encoding/json as the referee.
-func FuzzAppendString(f *testing.F) {
-	f.Add([]byte("plain \"quoted\" back\\slash\n\t\x00\x1f\x7f/ ä € \U0001F600 \xff\xc3"), 30)
-	f.Fuzz(func(t *testing.T, s []byte, room int) {
-		out, replaced := pipeline.AppendString([]byte{'"'}, s, -1)
-		var text string
-		if err := json.Unmarshal(append(out, '"'), &text); err != nil {
-			t.Fatalf("%q: %v", out, err)
-		}
-		if want := strings.ToValidUTF8(string(s), ""); !replaced && text != want || replaced == utf8.Valid(s) {
-			t.Fatalf("%q became %q, replaced %v", s, text, replaced)
-		}
-		if room < 0 {
-			return
-		}
-		short, _ := pipeline.AppendString(nil, s, room)
-		if len(short) > room || !strings.HasPrefix(string(out[1:]), string(short)) {
-			t.Fatalf("room %d: %q of %q", room, short, out[1:])
-		}
-		if err := json.Unmarshal([]byte(`"`+string(short)+`"`), &text); err != nil {
-			t.Fatalf("cut to %q: %v", short, err)
-		}
-		// It stops only where one more character would not fit.
-		if len(short) < len(out)-1 && len(short)+12 <= room {
-			t.Fatalf("room %d: only %d bytes used of %q", room, len(short), out[1:])
-		}
-	})
-}
-
-func TestAppendJSONFits(t *testing.T) {
-	origin := &pipeline.Origin{Stream: []byte("stdout"), Tail: []byte(`,"kubernetes":{"pod_name":"p"}`)}
-	for _, message := range []string{strings.Repeat("a", 1000), strings.Repeat("\x01", 1000), strings.Repeat("ä", 500), strings.Repeat("\"", 999)} {
-		for limit := range 1400 {
-			r := pipeline.Record{Origin: origin, Time: []byte("2026-01-01T00:00:00Z"), Tag: []byte("F"), Message: []byte(message)}
-			out, marks, fits := r.AppendJSON([]byte("x"), limit)
-			if !fits {
-				if limit > 200 || string(out) != "x" {
-					t.Fatalf("limit %d: does not fit, %q", limit, out)
-				}
-				continue
-			}
-			var doc map[string]any
-			if err := json.Unmarshal(out[1:], &doc); err != nil || len(out)-1 > limit {
-				t.Fatalf("limit %d: %d bytes, %v", limit, len(out)-1, err)
-			}
-			whole := doc["message"] == message
-			if whole == marks.Cut || whole == (doc["truncated"] == true) || r.Cut {
-				t.Fatalf("limit %d: whole %v, marks %+v, truncated %v", limit, whole, marks, doc["truncated"])
-			}
-			// No room is wasted, apart from a character that did not fit.
-			if marks.Cut && limit-(len(out)-1) > 5 {
-				t.Fatalf("limit %d: %d bytes", limit, len(out)-1)
-			}
-		}
-	}
-}
-
-func TestPaths(t *testing.T) {
-	for s, want := range map[string]string{
-		"message":             "message",
-		"kubernetes.pod_name": "kubernetes|pod_name",
-		`kubernetes.labels."app.kubernetes.io/name"`: "kubernetes|labels|app.kubernetes.io/name",
-		`"a.b".c`: "a.b|c",
-	} {
-		p, err := pipeline.ParsePath(s)
-		if err != nil || strings.Join(p.Names, "|") != want || p.Key != pipeline.PathKey(p.Names...) {
-			t.Errorf("%s: %v, %v", s, p, err)
-		}
-	}
-	for _, s := range []string{"", ".", "a.", ".a", "a..b", `"a`, `"a"b`, `""`} {
-		if p, err := pipeline.ParsePath(s); err == nil {
-			t.Errorf("%q: accepted as %v", s, p)
-		}
-	}
 }
