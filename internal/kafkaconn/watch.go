@@ -21,13 +21,17 @@ import (
 //   - a broker that cannot be reached counts when no connection to another
 //     one is open, because losing one of three brokers stops nobody;
 //   - the next connection that works, or Good, ends it.
+//
+// Mute it before the client is closed: attempts to connect outlive
+// kgo.Client.Close, and their errors would be reported after it.
 type Watch struct {
 	subject Subject
 	report  func(error)
 
-	mu   sync.Mutex
-	bad  bool
-	open map[net.Conn]struct{}
+	mu    sync.Mutex
+	muted bool
+	bad   bool
+	open  map[net.Conn]struct{}
 }
 
 // NewWatch returns a hook for one client; give it to Options. report gets one
@@ -48,6 +52,14 @@ func (w *Watch) Good() {
 	w.good()
 }
 
+// Mute ends the reports: none is under way when it returns, and none follows,
+// not even the nil that ends an error. It may be called concurrently.
+func (w *Watch) Mute() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.muted = true
+}
+
 // OnBrokerConnect implements kgo.HookBrokerConnect.
 func (w *Watch) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, conn net.Conn, err error) {
 	w.mu.Lock()
@@ -65,8 +77,7 @@ func (w *Watch) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, conn n
 	}
 	about := w.subject
 	about.Broker = net.JoinHostPort(meta.Host, strconv.Itoa(int(meta.Port)))
-	w.bad = true
-	w.report(Explain(err, about))
+	w.failed(err, about)
 }
 
 // OnBrokerDisconnect implements kgo.HookBrokerDisconnect.
@@ -83,12 +94,18 @@ func (w *Watch) OnGroupManageError(err error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.bad = true
-	w.report(Explain(err, w.subject))
+	w.failed(err, w.subject)
+}
+
+func (w *Watch) failed(err error, about Subject) {
+	if !w.muted {
+		w.bad = true
+		w.report(Explain(err, about))
+	}
 }
 
 func (w *Watch) good() {
-	if w.bad {
+	if w.bad && !w.muted {
 		w.bad = false
 		w.report(nil)
 	}

@@ -179,3 +179,21 @@ func TestWatchOneOfThree(t *testing.T) {
 	w.OnBrokerConnect(a, 0, toA, nil)
 	seen.wait(t, "")
 }
+
+// TestMutedWatch: a client that is closed has no say any more, good or bad.
+func TestMutedWatch(t *testing.T) {
+	conn := kafkaconn.Config{Brokers: []string{"a:1"}}
+	seen := newReports()
+	w := kafkaconn.NewWatch(kafkaconn.Subject{Config: &conn}, seen.report)
+	a := kgo.BrokerMetadata{Host: "a", Port: 1}
+	w.OnBrokerConnect(a, 0, nil, syscall.ECONNREFUSED)
+	seen.wait(t, "nothing listens at broker a:1")
+	w.Mute()
+	w.OnBrokerConnect(a, 0, nil, kerr.SaslAuthenticationFailed)
+	w.OnGroupManageError(kerr.GroupAuthorizationFailed)
+	w.Good()
+	w.OnBrokerConnect(a, 0, &net.TCPConn{}, nil)
+	if len(seen.all) > 0 {
+		t.Errorf("a muted watch reported %q", seen.all)
+	}
+}

@@ -20,7 +20,7 @@ type flight struct {
 	batch *pipeline.Batch
 	seq   uint64 // order of Write
 
-	// recs holds a Value for exactly those records that are not delivered.
+	// recs holds a Value for exactly those records that are outstanding.
 	recs  []kgo.Record
 	spans []passage
 	ends  []int  // scratch: where the encoded records end
@@ -29,9 +29,21 @@ type flight struct {
 	limit    int // what recs were encoded for; 0: they are not yet
 	bytes    int // encoded
 	produced time.Time
-	left     int   // records whose promise is still to come
-	err      error // why records came back: the first reason of this attempt
+	left     int // records whose promise is still to come
+
+	// refusal is why records came back: the first reason of the last attempt.
+	// While the flight is in the air it is set with the lock of flights.
+	refusal error
 }
+
+// outstanding tells that a record is neither delivered nor dropped.
+func outstanding(r *kgo.Record) bool { return r.Value != nil }
+
+// encoded tells that the slab is filled.
+func (f *flight) encoded() bool { return f.limit > 0 }
+
+// refused tells that records came back from the last attempt.
+func (f *flight) refused() bool { return f.refusal != nil }
 
 // passage is what the promises of a span's records share: it travels as the
 // records' context, so that finding it back costs nothing.
@@ -45,7 +57,7 @@ type passage struct {
 func (f *flight) board(o *Output, b *pipeline.Batch) {
 	f.out, f.batch = o, b
 	f.seq = o.seq.Add(1)
-	f.limit, f.bytes, f.err = 0, 0, nil
+	f.limit, f.bytes, f.refusal = 0, 0, nil
 	f.keys = f.keys[:0]
 	if cap(f.spans) < len(b.Spans) {
 		f.spans = make([]passage, len(b.Spans))
@@ -60,37 +72,47 @@ func (f *flight) board(o *Output, b *pipeline.Batch) {
 	f.recs = f.recs[:len(b.Records)]
 }
 
-// produce hands the records that are not delivered to the session's client;
-// sent is false when there are none, and the flight is to arrive. It does not
-// block: the client's limits are beyond what a pool can hold. When it returns
-// true, the flight may have landed already and be someone else's.
-func (f *flight) produce(s *session) (sent bool) {
+// prepare makes the records fit the session's limit and returns how many of
+// them are outstanding. When none is, the flight is to arrive.
+func (f *flight) prepare(s *session) (n int) {
 	switch limit := s.recordLimit(); {
-	case f.limit == 0:
+	case !f.encoded():
 		f.encode(limit)
 	case limit < f.limit:
 		f.shrink(limit)
 	}
-	n := 0
 	for i := range f.recs {
-		if f.recs[i].Value != nil {
+		if outstanding(&f.recs[i]) {
 			n++
 		}
 	}
-	if n == 0 {
+	return n
+}
+
+// produce hands the n > 0 outstanding records to the session's client. It does
+// nothing and returns false when it would overtake records that were refused.
+// It does not block: the client's limits are beyond what a pool can hold. When
+// it returns true, the flight may have landed already and be someone else's.
+func (f *flight) produce(s *session, n int) bool {
+	now := time.Now()
+	f.produced = now
+	if !f.out.flights.takeOff(f) {
 		return false
 	}
-	if f.err != nil {
+	if f.refused() {
 		f.out.metrics.retries.Inc()
 	}
-	f.left, f.err, f.produced = n, nil, time.Now()
-	f.out.flights.takeOff(f)
+	f.left, f.refusal = n, nil
 	promise, ctx := f.out.promise, context.Background()
 	// Counted down, because after the last record the slab may be in use again.
 	for i, recs := 0, f.recs; n > 0; i++ {
-		if recs[i].Value != nil {
+		if r := &recs[i]; outstanding(r) {
 			n--
-			s.client.Produce(ctx, &recs[i], promise)
+			// The time of this attempt, because Kafka may have refused
+			// that of the last one: a clock that was ahead at boot. Asked
+			// once, not by the client for each record.
+			r.Timestamp = now
+			s.client.Produce(ctx, r, promise)
 		}
 	}
 	return true
@@ -120,7 +142,6 @@ func (f *flight) encode(limit int) {
 func (f *flight) fill(out []byte) {
 	var (
 		b      = f.batch
-		now    = time.Now() // asked once, not by the client for each record
 		origin *pipeline.Origin
 		key    []byte
 		start  int
@@ -134,11 +155,10 @@ func (f *flight) fill(out []byte) {
 			origin, key = o, f.addKey(f.out.key(&b.Records[i]))
 		}
 		f.recs[i] = kgo.Record{
-			Key:       key,
-			Value:     out[start:end:end],
-			Topic:     f.out.config.Topic,
-			Timestamp: now,
-			Context:   &f.spans[b.SpanOf(i)],
+			Key:     key,
+			Value:   out[start:end:end],
+			Topic:   f.out.config.Topic,
+			Context: &f.spans[b.SpanOf(i)],
 		}
 		start = end
 	}
@@ -193,33 +213,40 @@ func (f *flight) addKey(key string) []byte {
 }
 
 // settle is every record's promise: Kafka's word on one record. The client
-// calls it for one record after another.
+// calls it for one record after another. The first refusal closes the way at
+// once, and not when the flight is down: the rest of it may take long, and what
+// is written meanwhile would overtake what was refused.
 func (o *Output) settle(r *kgo.Record, err error) {
 	p := r.Context.(*passage)
 	f := p.flight
-	if err == nil {
-		r.Value = nil
+	switch {
+	case err == nil:
+		r.Value = nil // not outstanding any more
 		p.delivered++
-	} else if f.err == nil {
-		f.err = err
+	case !f.refused():
+		o.metrics.refused(err)
+		o.flights.refuse(f, err)
+		o.wakeKeeper()
 	}
 	f.left--
 	if f.left > 0 {
 		return
 	}
-	if f.err != nil {
-		o.metrics.refused(f.err)
-		o.flights.comeBack(f)
+	if f.refused() {
+		o.flights.land(f)
 	} else {
 		o.metrics.confirmed.Observe(time.Since(f.produced).Seconds())
 		f.arrive()
-		if !o.landing.Load() {
-			return // the keeper sleeps: nothing for it to do
-		}
 	}
+	if o.landing.Load() { // else the keeper does not care
+		o.wakeKeeper()
+	}
+}
+
+func (o *Output) wakeKeeper() {
 	select {
 	case o.wake <- struct{}{}:
-	default: // the keeper will look anyway
+	default: // it will look anyway
 	}
 }
 

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// flights knows where every flight is: free, in the client (the air), or back
-// from it with records that were refused. Its lock is a leaf.
+// flights knows where every flight is: free, in the client (the air), or with
+// records that came back from it, refused. Its lock is a leaf.
 type flights struct {
-	mu    sync.Mutex
-	free  []*flight
-	busy  int // boarded and not ended
-	air   map[*flight]struct{}
-	back  []*flight
-	empty chan struct{} // closed when busy is 0, if somebody waits for it
+	mu      sync.Mutex
+	free    []*flight
+	busy    int // boarded and not ended
+	air     map[*flight]struct{}
+	refused []*flight     // other records of them may still be in the air
+	empty   chan struct{} // closed when busy is 0, if somebody waits for it
 }
 
 // get returns a flight to board.
@@ -59,20 +59,34 @@ func (fs *flights) idle() <-chan struct{} {
 	return ch
 }
 
-func (fs *flights) takeOff(f *flight) {
+// takeOff lets f into the air, but not from a refusal to takeBack: it would
+// overtake.
+func (fs *flights) takeOff(f *flight) bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
+	if len(fs.refused) > 0 {
+		return false
+	}
 	if fs.air == nil {
 		fs.air = map[*flight]struct{}{}
 	}
 	fs.air[f] = struct{}{}
+	return true
 }
 
-func (fs *flights) comeBack(f *flight) {
+// refuse notes the first refusal of a record of f.
+func (fs *flights) refuse(f *flight, why error) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.refusal = why
+	fs.refused = append(fs.refused, f)
+}
+
+// land takes a refused flight out of the air: its last promise came.
+func (fs *flights) land(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	delete(fs.air, f)
-	fs.back = append(fs.back, f)
 }
 
 // allDown tells that the client holds no record of ours.
@@ -82,23 +96,22 @@ func (fs *flights) allDown() bool {
 	return len(fs.air) == 0
 }
 
-// refusal is why the earliest of the flights that came back did, nil when none
-// has.
+// refusal is why the earliest of the refused flights was, nil when none is.
 func (fs *flights) refusal() error {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if len(fs.back) == 0 {
+	if len(fs.refused) == 0 {
 		return nil
 	}
-	return slices.MinFunc(fs.back, bySeq).err
+	return slices.MinFunc(fs.refused, bySeq).refusal
 }
 
-// takeBack returns the flights that came back.
+// takeBack returns the refused flights when all are down, and clears the way.
 func (fs *flights) takeBack() []*flight {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	back := fs.back
-	fs.back = nil
+	back := fs.refused
+	fs.refused = nil
 	return back
 }
 

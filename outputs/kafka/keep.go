@@ -26,17 +26,15 @@ func (o *Output) keep(ctx context.Context, s *session) {
 	wait := o.tuning.minBackoff
 	for {
 		err := o.fly(ctx, s, func() { wait = o.tuning.minBackoff })
-		if ctx.Err() == nil && o.learnLimit(s, err) {
-			err = nil
-		} else if ctx.Err() == nil {
+		if ctx.Err() == nil {
 			o.health.refused(kafkaconn.Explain(err, o.subject))
 		}
-		s.client.Close()
+		s.close()
 		o.ground()
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil {
+		if learned := o.learnLimit(s, err); !learned {
 			if pause(ctx, wait) != nil {
 				return
 			}
@@ -55,16 +53,9 @@ func (o *Output) fly(ctx context.Context, s *session, good func()) error {
 	}
 	// The first batch that waits goes alone: when what was refused is still
 	// refused, one batch tells, not everything that waits.
-	if f := o.first(); f != nil {
-		if !f.produce(s) {
-			f.arrive()
-		}
-		if err := o.awaitLanding(ctx); err != nil {
-			return err
-		}
-		if err := o.flights.refusal(); err != nil {
-			return err
-		}
+	o.launchFirst(s)
+	if err := o.land(ctx); err != nil {
+		return err
 	}
 	good()
 	o.openGate(s)
@@ -74,39 +65,62 @@ func (o *Output) fly(ctx context.Context, s *session, good func()) error {
 	if err != nil {
 		return err
 	}
-	refusal := o.flights.refusal()
-	o.health.refused(kafkaconn.Explain(refusal, o.subject))
-	if err := o.awaitLanding(ctx); err != nil {
+	return o.land(ctx)
+}
+
+// land waits until nothing is in the air and returns why records were refused,
+// nil if none was. It reports a refusal at once, because what is still in the
+// air may take long: a partition without a leader.
+func (o *Output) land(ctx context.Context) error {
+	err := o.awaitLanding(ctx, func() bool { return o.flights.refusal() != nil || o.flights.allDown() })
+	if err != nil {
 		return err
 	}
-	return refusal
-}
-
-// first takes the earliest batch out of the queue.
-func (o *Output) first() *flight {
-	o.gate.Lock()
-	defer o.gate.Unlock()
-	if len(o.queue) == 0 {
-		return nil
+	if refusal := o.flights.refusal(); refusal != nil {
+		o.health.refused(kafkaconn.Explain(refusal, o.subject))
 	}
-	slices.SortFunc(o.queue, bySeq)
-	f := o.queue[0]
-	o.queue = slices.Delete(o.queue, 0, 1)
-	return f
+	if err := o.awaitLanding(ctx, o.flights.allDown); err != nil {
+		return err
+	}
+	return o.flights.refusal()
 }
 
-// openGate produces what waits, in order, and lets Write produce from here on.
+// launchFirst produces the earliest batch that waits, if one does.
+func (o *Output) launchFirst(s *session) {
+	o.gate.Lock()
+	empty := o.launchQueue(s, 1)
+	o.gate.Unlock()
+	arriveAll(empty)
+}
+
+// openGate produces what waits and lets Write produce from here on.
 func (o *Output) openGate(s *session) {
-	var empty []*flight
 	o.gate.Lock()
-	for _, f := range o.queue { // first sorted it
-		if !f.produce(s) {
-			empty = append(empty, f)
-		}
-	}
-	o.queue = nil
+	empty := o.launchQueue(s, len(o.queue))
 	o.open = s
 	o.gate.Unlock()
+	arriveAll(empty)
+}
+
+// launchQueue produces the n earliest batches that wait, in order, as long as
+// none is refused. The caller holds the gate, and lets those arrive that it
+// returns: they have nothing to produce.
+func (o *Output) launchQueue(s *session, n int) (empty []*flight) {
+	slices.SortFunc(o.queue, bySeq)
+	launched := 0
+	for _, f := range o.queue[:min(n, len(o.queue))] {
+		if records := f.prepare(s); records == 0 {
+			empty = append(empty, f)
+		} else if !f.produce(s, records) {
+			break
+		}
+		launched++
+	}
+	o.queue = slices.Delete(o.queue, 0, launched)
+	return empty
+}
+
+func arriveAll(empty []*flight) {
 	for _, f := range empty {
 		f.arrive()
 	}
@@ -121,17 +135,17 @@ func (o *Output) closeGate() {
 // ground waits for the records of a client that was closed, and puts what it
 // did not deliver back in the queue.
 func (o *Output) ground() {
-	o.awaitLanding(context.Background()) //nolint:errcheck // a context that never ends
+	o.awaitLanding(context.Background(), o.flights.allDown) //nolint:errcheck // a context that never ends
 	o.gate.Lock()
 	defer o.gate.Unlock()
 	o.queue = append(o.queue, o.flights.takeBack()...)
 }
 
-// awaitLanding waits until the client holds nothing of ours.
-func (o *Output) awaitLanding(ctx context.Context) error {
+// awaitLanding is await for what each flight that lands may bring about.
+func (o *Output) awaitLanding(ctx context.Context, done func() bool) error {
 	o.landing.Store(true)
 	defer o.landing.Store(false)
-	return o.await(ctx, o.flights.allDown)
+	return o.await(ctx, done)
 }
 
 // await waits until done, and keeps an eye on how long confirmations take.

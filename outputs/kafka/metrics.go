@@ -52,7 +52,8 @@ func newMetrics(r prometheus.Registerer, pipeline string) (*metrics, error) {
 	return m, nil
 }
 
-// refused counts a batch that came back, by the error's name in Kafka.
+// refused counts a batch of which records came back, by the error's name in
+// Kafka.
 func (m *metrics) refused(err error) {
 	var ke *kerr.Error
 	switch {

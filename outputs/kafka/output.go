@@ -76,8 +76,8 @@ type Output struct {
 	promise func(*kgo.Record, error) // stored once, so that no record allocates it
 	flights flights
 
-	// wake tells the keeper that a flight came back or, while it waits for
-	// all of them to be down (landing), that one arrived.
+	// wake tells the keeper that a flight was refused or, while it waits for
+	// all of them to be down (landing), that one is.
 	wake    chan struct{}
 	landing atomic.Bool
 	stop    context.CancelFunc
@@ -149,25 +149,32 @@ func (o *Output) Write(b *pipeline.Batch) {
 	f := o.flights.get()
 	f.board(o, b)
 	for !o.launch(f) && !o.enqueue(f) {
-		// The gate opened in between.
+		// The gate opened or closed in between.
 	}
 }
 
-// launch produces f if the gate is open.
+// launch produces f if the gate is open and nothing was refused.
 func (o *Output) launch(f *flight) bool {
+	records, launched := 0, false
 	o.gate.RLock()
-	open := o.open != nil
-	sent := open && f.produce(o.open)
+	if o.open != nil {
+		records = f.prepare(o.open)
+		launched = records == 0 || f.produce(o.open, records)
+	}
 	o.gate.RUnlock()
-	if open && !sent {
+	if launched && records == 0 {
 		f.arrive()
 	}
-	return open
+	return launched
 }
 
-// enqueue lets f wait if the gate is closed.
+// enqueue lets f wait if the gate is closed, or is to be: the keeper may not
+// have got round to it.
 func (o *Output) enqueue(f *flight) bool {
 	o.gate.Lock()
+	if o.flights.refusal() != nil {
+		o.open = nil
+	}
 	closed, open := o.closed, o.open != nil
 	if !closed && !open {
 		o.queue = append(o.queue, f)

@@ -36,6 +36,7 @@ type session struct {
 	out      *Output
 	clientID string
 	client   *kgo.Client
+	watch    *kafkaconn.Watch
 	limit    atomic.Int64 // the topic's max.message.bytes, as far as known
 
 	refusedAt int  // the last limit that was too high, 0 if none was
@@ -63,8 +64,8 @@ func (s *session) renew() *session {
 func (s *session) open() error {
 	s.limit.Store(defaultLimit)
 	o := s.out
-	watch := kafkaconn.NewWatch(o.subject, o.health.connected)
-	opts, err := kafkaconn.Options(&o.config.Conn, s.clientID, o.log, watch)
+	s.watch = kafkaconn.NewWatch(o.subject, o.health.connected)
+	opts, err := kafkaconn.Options(&o.config.Conn, s.clientID, o.log, s.watch)
 	if err != nil {
 		return err
 	}
@@ -83,6 +84,13 @@ func (s *session) open() error {
 		// are the client's default.
 	)...)
 	return err
+}
+
+// close ends the client: the records it holds come back. Its connections have
+// no say from here on, for the next session speaks for itself.
+func (s *session) close() {
+	s.watch.Mute()
+	s.client.Close()
 }
 
 // stickyBytes is how much goes to one partition before the next one's turn,
