@@ -161,7 +161,7 @@ func (c *child) end(ctx context.Context, sig syscall.Signal) error {
 	case <-ctx.Done():
 	case <-grace.C:
 	}
-	l.process.Kill()
+	l.process.Kill() //nolint:errcheck // it may have ended by now
 	<-l.over
 	return fmt.Errorf("%s did not end within %s of %s and was killed", c.name, graceTime, sig)
 }

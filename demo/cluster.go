@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"millrace/internal/certtest"
 	"net"
 	"sync"
 
@@ -35,17 +37,17 @@ type cluster struct {
 }
 
 // startCluster starts the broker and the demo's own administrator.
-func startCluster(dir string, ca *authority, secrets map[string]string) (*cluster, error) {
-	server, err := ca.server()
+func startCluster(dir string, ca *certtest.CA, secrets map[string]string) (*cluster, error) {
+	pair, err := ca.Issue("localhost")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("make the broker's certificate: %w", err)
 	}
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
 	c := &cluster{port: port, opts: []kfake.Opt{
-		kfake.Ports(port), kfake.TLS(server), kfake.EnableSASL(), kfake.EnableACLs(),
+		kfake.Ports(port), kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}), kfake.EnableSASL(), kfake.EnableACLs(),
 		kfake.DataDir(dir), kfake.SeedTopics(partitions, topic),
 		kfake.BrokerConfigs(map[string]string{"log.retention.bytes": "1073741824"}),
 		kfake.Superuser(scram512, "admin", secrets["admin"]),
@@ -59,7 +61,7 @@ func startCluster(dir string, ca *authority, secrets map[string]string) (*cluste
 	if err := c.up(); err != nil {
 		return nil, err
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.addr()), kgo.DialTLSConfig(ca.client()),
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.addr()), kgo.DialTLSConfig(&tls.Config{RootCAs: ca.Pool(), MinVersion: tls.VersionTLS12}),
 		kgo.SASL(scram.Auth{User: "admin", Pass: secrets["admin"]}.AsSha512Mechanism()))
 	if err != nil {
 		c.down()

@@ -13,6 +13,7 @@ import (
 
 	"millrace/agent/kube/kubetest"
 	"millrace/demo/audit"
+	"millrace/internal/certtest"
 )
 
 //go:embed config/*.yaml
@@ -80,11 +81,11 @@ func (d *demo) start(ctx context.Context, book *audit.Book) (err error) {
 
 // far starts Kafka and StarRocks.
 func (d *demo) far(secrets map[string]string) error {
-	ca, err := newAuthority()
+	ca, err := certtest.NewCA("millrace demo CA")
 	if err != nil {
 		return err
 	}
-	if err := ca.write(filepath.Join(d.dir, "ca.crt")); err != nil {
+	if err := ca.WriteFile(filepath.Join(d.dir, "ca.crt")); err != nil {
 		return err
 	}
 	if d.cluster, err = startCluster(filepath.Join(d.dir, "kafka"), ca, secrets); err != nil {

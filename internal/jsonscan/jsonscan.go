@@ -1,11 +1,14 @@
 // Package jsonscan reads JSON objects that others wrote, in one validating
-// pass and without building a tree. It accepts exactly what RFC 8259 calls an
-// object, and is stricter where StarRocks' parser is: invalid UTF-8 and lone
-// surrogate escapes are errors, because they would cost a whole load or turn a
-// value into NULL.
+// pass and without building a tree. It accepts what RFC 8259 calls an object,
+// with three limits that the RFC leaves to implementations or does not set:
+// values are nested at most 512 deep, and invalid UTF-8 and lone surrogate
+// escapes are errors, because they would cost a whole load of StarRocks or turn
+// a value into NULL. Numbers that StarRocks' JSON type cannot hold are accepted
+// and marked (Member.Extreme).
 //
-// All functions are pure, safe for concurrent use and allocate nothing beyond
-// growing the slices they are given.
+// All functions are pure and safe for concurrent use. They allocate errors,
+// what growing the given slices takes, and a copy of a number or an escaped
+// name that is unusually long.
 package jsonscan
 
 import (
@@ -14,8 +17,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth bounds nesting; StarRocks' JSON type and RFC 8259 leave the number
-// to the implementation.
+// maxDepth bounds nesting, which RFC 8259 leaves to the implementation;
+// StarRocks' parser, simdjson, ends at 1,024.
 const maxDepth = 512
 
 // ErrSyntax is wrapped by every error of this package.
@@ -46,6 +49,10 @@ type Member struct {
 	Kind       Kind
 	// Escaped says that a String value holds at least one backslash.
 	Escaped bool
+	// Extreme says that Value is or holds an integer beyond 64 bits or a
+	// number beyond a double's range. RFC 8259 allows them, StarRocks' JSON
+	// type refuses the whole value.
+	Extreme bool
 }
 
 // Text is the bytes of a String between its quotes, escapes as written.
@@ -86,6 +93,14 @@ func Lookup(data []byte, names []string) (value []byte, ok bool) {
 		data, names = m, names[1:]
 	}
 	return data, true
+}
+
+// Extreme says of one valid value what Member.Extreme says of a member's.
+func Extreme(value []byte) bool {
+	s := scanner{data: value}
+	s.space()
+	_, _, err := s.value(0)
+	return err == nil && s.extreme
 }
 
 // AppendUnquoted appends the text that the inside of a valid JSON string
@@ -131,6 +146,7 @@ type scanner struct {
 	i       int
 	members []Member
 	collect bool // append the members of the outermost object
+	extreme bool // a number since it was false is beyond its type's range
 }
 
 func (s *scanner) errorf(what string) error {
@@ -200,7 +216,8 @@ func (s *scanner) member(depth int) error {
 		return err
 	}
 	if s.collect && depth == 1 {
-		s.members = append(s.members, Member{Key: key, Value: s.data[start:s.i:s.i], Start: start, End: s.i, Kind: kind, Escaped: escaped})
+		s.members = append(s.members, Member{Key: key, Value: s.data[start:s.i:s.i], Start: start, End: s.i, Kind: kind, Escaped: escaped, Extreme: s.extreme})
+		s.extreme = false
 	}
 	return nil
 }
@@ -262,36 +279,6 @@ func (s *scanner) literal(word string) error {
 	}
 	s.i += len(word)
 	return nil
-}
-
-func (s *scanner) number() error {
-	s.next('-')
-	switch {
-	case s.next('0'):
-	case s.digits():
-	default:
-		return s.errorf("a value begins with an unexpected byte")
-	}
-	if s.next('.') && !s.digits() {
-		return s.errorf("a number ends with its decimal point")
-	}
-	if s.next('e') || s.next('E') {
-		if !s.next('+') {
-			s.next('-')
-		}
-		if !s.digits() {
-			return s.errorf("a number's exponent is missing")
-		}
-	}
-	return nil
-}
-
-func (s *scanner) digits() bool {
-	start := s.i
-	for s.i < len(s.data) && s.data[s.i]-'0' <= 9 {
-		s.i++
-	}
-	return s.i > start
 }
 
 // find returns the value of the first member called name of the object whose

@@ -88,6 +88,35 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// What StarRocks' JSON type refuses is marked, and only at the member that
+// holds it.
+func TestNumbersBeyondTheirRange(t *testing.T) {
+	for value, want := range map[string]bool{
+		`0`: false, `-0`: false, `123456789012345678`: false, `0.1234567890123456789012345`: false,
+		`18446744073709551615`: false, `18446744073709551616`: true, `100000000000000000000`: true,
+		`-9223372036854775808`: false, `-9223372036854775809`: true,
+		`1e308`: false, `1E+309`: true, `-1e999`: true, `1e-999`: false, `0e999`: false,
+		`1.7976931348623157e308`: false, `1.7976931348623159e308`: true,
+		strings.Repeat("9", 400) + ".5":      true,
+		strings.Repeat("9", 200) + ".5":      false,
+		`"18446744073709551616"`:             false,
+		`{"a":[1,{"b":-1e400}],"c":"x"}`:     true,
+		`[{"a":1},{"b":123456789},"1e999"] `: false,
+	} {
+		members, err := jsonscan.Members([]byte(`{"before":1,"it":`+value+`,"after":{"x":2}}`), nil)
+		if err != nil {
+			t.Errorf("%.40s: %v", value, err)
+			continue
+		}
+		if members[0].Extreme || members[1].Extreme != want || members[2].Extreme {
+			t.Errorf("%.40s: marks are %t, %t, %t; want false, %t, false", value, members[0].Extreme, members[1].Extreme, members[2].Extreme, want)
+		}
+		if got := jsonscan.Extreme(members[1].Value); got != want {
+			t.Errorf("%.40s alone: %t, want %t", value, got, want)
+		}
+	}
+}
+
 // FuzzMembers takes encoding/json as the referee, which is laxer in three
 // points: it repairs invalid UTF-8 and lone surrogates, and has another limit
 // on depth.

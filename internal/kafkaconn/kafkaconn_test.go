@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"millrace/internal/certtest"
 	"millrace/internal/config"
 	"millrace/internal/kafkaconn"
 	"millrace/internal/kafkaconn/kafkatest"
@@ -71,7 +72,7 @@ func TestExplainConnecting(t *testing.T) {
 	check(t, err)
 	nobody := free.Addr().String()
 	check(t, free.Close())
-	other, err := kafkatest.NewCA("other")
+	other, err := certtest.NewCA("other")
 	check(t, err)
 	otherCA := filepath.Join(t.TempDir(), "other.crt")
 	check(t, other.WriteFile(otherCA))
@@ -146,14 +147,14 @@ type mutual struct {
 }
 
 func startMutual(t *testing.T) mutual {
-	ca, err := kafkatest.NewCA("mutual")
+	ca, err := certtest.NewCA("mutual")
 	check(t, err)
 	cert, err := ca.Issue("localhost")
 	check(t, err)
 	m := mutual{dir: t.TempDir()}
 	check(t, ca.WriteFile(filepath.Join(m.dir, "ca.crt")))
 	m.issue(t, ca, "client")
-	other, err := kafkatest.NewCA("other")
+	other, err := certtest.NewCA("other")
 	check(t, err)
 	m.issue(t, other, "stranger")
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.TLS(&tls.Config{
@@ -165,10 +166,10 @@ func startMutual(t *testing.T) mutual {
 	return m
 }
 
-func (m mutual) issue(t *testing.T, ca *kafkatest.CA, name string) {
+func (m mutual) issue(t *testing.T, ca *certtest.CA, name string) {
 	cert, err := ca.Issue(name)
 	check(t, err)
-	check(t, kafkatest.WriteKeyPair(cert, filepath.Join(m.dir, name+".crt"), filepath.Join(m.dir, name+".key")))
+	check(t, certtest.WriteKeyPair(cert, filepath.Join(m.dir, name+".crt"), filepath.Join(m.dir, name+".key")))
 }
 
 func (m mutual) conn(name string) kafkaconn.Config {

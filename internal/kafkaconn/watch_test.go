@@ -15,9 +15,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"millrace/internal/certtest"
 	"millrace/internal/config"
 	"millrace/internal/kafkaconn"
-	"millrace/internal/kafkaconn/kafkatest"
 )
 
 // reports collects what a Watch reports and lets a test wait for it.
@@ -77,7 +77,7 @@ func TestWatchTellsWhyNothingFlows(t *testing.T) {
 	b := start(t)
 	conn := b.Conn("agent", secret)
 	good := filepath.Join(t.TempDir(), "ca.crt")
-	other, err := kafkatest.NewCA("other")
+	other, err := certtest.NewCA("other")
 	check(t, err)
 	check(t, other.WriteFile(good))
 	conn.TLS.CAFile = good

@@ -73,6 +73,6 @@ func (s *Server) Serve(ctx context.Context) error {
 	if err := s.http.Shutdown(grace); err != nil {
 		s.http.Close() //nolint:errcheck // a profile somebody is taking; the listener is closed already
 	}
-	<-ended
+	<-ended //nolint:errcheck // it was shut down, that is all it says
 	return nil
 }

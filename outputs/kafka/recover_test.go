@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/internal/certtest"
 	"millrace/internal/config"
 	"millrace/internal/kafkaconn"
 	"millrace/internal/kafkaconn/kafkatest"
@@ -70,7 +71,7 @@ func TestPasswordChangesWhileRecordsFlow(t *testing.T) {
 func TestRotatedCA(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
-	other, err := kafkatest.NewCA("other")
+	other, err := certtest.NewCA("other")
 	check(t, err)
 	c := defaults(b)
 	c.Conn.TLS.CAFile = filepath.Join(t.TempDir(), "ca.crt")

@@ -13,6 +13,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"millrace/internal/certtest"
 	"net"
 	"net/http"
 	"net/url"
@@ -28,7 +31,8 @@ import (
 // Server is the stand-in.
 type Server struct {
 	token   string
-	cert    *certificate
+	ca      []byte // PEM
+	pair    tls.Certificate
 	address string
 	objects *objects
 
@@ -60,13 +64,18 @@ type denial struct {
 // New starts a server on a free port of the loopback interface. A request
 // must carry token as its bearer token; an empty token lets everyone in.
 func New(token string) (*Server, error) {
-	cert, err := newCertificate()
+	ca, err := certtest.NewCA("kubetest")
+	if err != nil {
+		return nil, err
+	}
+	pair, err := ca.Issue("kubetest")
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
 		token:   token,
-		cert:    cert,
+		ca:      ca.PEM(),
+		pair:    pair,
 		address: "127.0.0.1:0",
 		objects: newObjects(),
 		changed: make(chan struct{}),
@@ -100,8 +109,8 @@ func (s *Server) Start() error {
 	server := &http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: time.Minute,
-		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{s.cert.pair}, MinVersion: tls.VersionTLS12},
-		ErrorLog:          quiet,
+		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{s.pair}, MinVersion: tls.VersionTLS12},
+		ErrorLog:          log.New(io.Discard, "", 0), // clients that went away
 	}
 	serving := make(chan struct{})
 	go func() {
@@ -206,7 +215,7 @@ func (s *Server) log(r Request) {
 // token.
 func (s *Server) Kubeconfig(path, token string) error {
 	c := clientcmdapi.NewConfig()
-	c.Clusters["kubetest"] = &clientcmdapi.Cluster{Server: s.URL(), CertificateAuthorityData: s.cert.pem}
+	c.Clusters["kubetest"] = &clientcmdapi.Cluster{Server: s.URL(), CertificateAuthorityData: s.ca}
 	c.AuthInfos["kubetest"] = &clientcmdapi.AuthInfo{Token: token}
 	c.Contexts["kubetest"] = &clientcmdapi.Context{Cluster: "kubetest", AuthInfo: "kubetest"}
 	c.CurrentContext = "kubetest"

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/internal/certtest"
 	"millrace/internal/config"
 	"millrace/internal/kafkaconn"
 )
@@ -35,7 +36,7 @@ type Broker struct {
 	// Addr is where it listens, also after a restart.
 	Addr string
 	// CA signed its certificate; CAFile is that certificate.
-	CA     *CA
+	CA     *certtest.CA
 	CAFile string
 
 	port    int
@@ -48,7 +49,7 @@ type Broker struct {
 // are users, topics and the like; those that set listeners, TLS or the data
 // folder are the broker's own.
 func Start(dir string, opts ...kfake.Opt) (*Broker, error) {
-	ca, err := NewCA("kafkatest")
+	ca, err := certtest.NewCA("kafkatest")
 	if err != nil {
 		return nil, err
 	}
