@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -46,20 +45,15 @@ func Run(ctx context.Context, c *Config, p *ops.Process) error {
 		return err
 	}
 	a := &assembly{config: c, process: p, watcher: watcher}
-	var running sync.WaitGroup
 	for i := range c.Pipelines {
-		run, err := a.pipeline(&c.Pipelines[i])
-		if err != nil {
+		if err := a.start(ctx, &c.Pipelines[i]); err != nil {
 			// Restarting would only hide the sentence that says what to do.
 			p.Health.Set(c.Pipelines[i].Name+"/source", err)
-			continue
 		}
-		running.Go(func() { run(ctx) })
 	}
-	p.Admin.Status("pipelines", a.status)
+	p.Admin.Status("pipelines", a.group.Status)
 	err = watcher.Run(ctx)
-	running.Wait()
-	return errors.Join(err, a.failed())
+	return errors.Join(err, a.group.Wait())
 }
 
 // limitMemory makes the garbage collector work harder rather than let the
@@ -75,14 +69,11 @@ type assembly struct {
 	config  *Config
 	process *ops.Process
 	watcher *kube.Watcher
-	ledgers []*pipeline.Ledger
-
-	mu     sync.Mutex
-	errors []error
+	group   pipeline.Group
 }
 
-// pipeline makes one pipeline and returns the function that runs it.
-func (a *assembly) pipeline(c *PipelineConfig) (run func(context.Context), err error) {
+// start makes one pipeline and runs it until ctx is done.
+func (a *assembly) start(ctx context.Context, c *PipelineConfig) error {
 	log := a.process.Logger.With("pipeline", c.Name)
 	ledger := pipeline.NewLedger(c.Name, tail.LabelNames...)
 	batches := int(a.config.MemoryLimit) / len(a.config.Pipelines) / tail.BatchMemory
@@ -97,25 +88,21 @@ func (a *assembly) pipeline(c *PipelineConfig) (run func(context.Context), err e
 		Registerer: registry,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	selector, err := c.Source.Containers.Selection.Selector()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	output, err := a.output(c, log)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	a.watcher.Subscribe(selector, follow(source))
 	a.process.Registry.MustRegister(ledger)
-	a.ledgers = append(a.ledgers, ledger)
 	line := pipeline.Pipeline{Source: source, Filters: filters.New(c.Filters), Output: output, Drain: a.config.Drain}
-	return func(ctx context.Context) {
-		if err := line.Run(ctx); err != nil {
-			a.fail(fmt.Errorf("pipeline %s: %w", c.Name, err))
-		}
-	}, nil
+	a.group.Go(ledger, func() error { return line.Run(ctx) })
+	return nil
 }
 
 // output makes the output that the configuration names.
@@ -152,24 +139,4 @@ func follow(source *tail.Source) func(*kube.Container, kube.Change) {
 			// The source asks for the metadata whenever it reads.
 		}
 	}
-}
-
-func (a *assembly) status() any {
-	statuses := make([]pipeline.Status, len(a.ledgers))
-	for i, l := range a.ledgers {
-		statuses[i] = l.Status()
-	}
-	return statuses
-}
-
-func (a *assembly) fail(err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.errors = append(a.errors, err)
-}
-
-func (a *assembly) failed() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return errors.Join(a.errors...)
 }

@@ -8,7 +8,8 @@
 // in it must balance when it is: read = delivered + filtered + dropped. And
 // shutdown has one order, written once, in Run.
 //
-// The package starts no goroutine. A record travels from the read to the
+// The package starts no goroutine but one for each pipeline of a Group. A
+// record travels from the read to the
 // output inside one call chain on a goroutine of the source, so order within
 // a container or partition is free and a stack trace shows the whole path.
 package pipeline
