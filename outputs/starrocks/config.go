@@ -17,6 +17,7 @@ import (
 type Config struct {
 	// URLs are addresses of frontends, http or https, tried one after
 	// another. A load goes from there to the backend the frontend names.
+	// Proxies that the environment names (HTTPS_PROXY) are not used.
 	URLs     []string `yaml:"urls"`
 	Database string   `yaml:"database"`
 	Table    string   `yaml:"table"`
@@ -25,7 +26,9 @@ type Config struct {
 	Password config.Password `yaml:",inline"`
 	// QueryAddr is host:port of a frontend's MySQL protocol, where the
 	// table's description is read at start. Empty: the table is taken for
-	// the one of the README, its strings for 65,533 bytes.
+	// the one of the README, its strings for 65,533 bytes, and of columns
+	// beside it nothing is known: a moment for one that is a DATETIME is sent
+	// as it came, and StarRocks ignores its offset.
 	QueryAddr string `yaml:"query_addr"`
 	// TLS says whom to trust and who we are at https addresses. Without the
 	// section the system's certificates decide.
@@ -144,11 +147,17 @@ func (c *Config) Validate(e *config.Errors) {
 }
 
 func (c *Config) validateColumns(e *config.Errors) {
-	taken := map[string]string{}
+	taken, paths := map[string]string{}, map[string]string{}
 	for _, field := range sortedKeys(c.Columns) {
 		key, name := fmt.Sprintf("columns[%q]", field), c.Columns[field]
-		if _, err := pipeline.ParsePath(field); err != nil {
+		path, err := pipeline.ParsePath(field)
+		switch other, again := paths[path.Key]; {
+		case err != nil:
 			e.Add(key, "must be the path of a field: %v", err)
+		case again:
+			e.Add(key, "must not be there: it is the same field as %s, and a field goes to one column", other)
+		default:
+			paths[path.Key] = field
 		}
 		switch {
 		case !identifier.MatchString(name):

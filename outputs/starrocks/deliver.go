@@ -15,10 +15,15 @@ import (
 const minBackoff = 200 * time.Millisecond
 
 // labelSafe is how long after its first byte was sent a label that StarRocks
-// does not know counts as never begun. StarRocks forgets a finished label when
-// 1,000 younger ones are there (label_keep_max_num) or after three days; at
-// the default of one load a second, 1,000 labels are 16 minutes.
-const labelSafe = 10 * time.Minute
+// does not know counts as never begun. StarRocks forgets a finished label after
+// three days, or when 1,000 younger ones are there (label_keep_max_num), which
+// counts all loads into the database, of whomever. Ours are bounded by
+// load.max_per_second; a quarter of the time they need leaves room for three
+// times as many of others.
+func labelSafe(perSecond float64) time.Duration {
+	const keep, share, longest = 1000, 4, 10 * time.Minute
+	return time.Duration(min(float64(longest), keep/(share*perSecond)*float64(time.Second)))
+}
 
 // deliver sends a shipment until it is in. It fails only when ctx ends first.
 // The same label carries the same bytes every time, so that at most one try
@@ -73,7 +78,7 @@ func (o *Output) attempt(ctx context.Context, s *shipment) error {
 	}
 	if err := a.counts(s.rows); err != nil {
 		return &haltError{o.remote.fault(o.remote.base(), "label "+s.label+": "+err.Error(),
-			"compare the table with the topic: the load is committed and not repeated, and the pipeline waits for its restart")}
+			"the load is committed and the pipeline waits: compare the rows of "+offsets(s.runs)+" with the topic, and before restarting "+moveOffsets(s))}
 	}
 	if a.Status == "Success" {
 		o.metrics.visible.Inc()
@@ -157,12 +162,19 @@ func (o *Output) resolve(ctx context.Context, s *shipment) (in bool, err error) 
 // does not know: nil means to send it again.
 func (o *Output) unknown(s *shipment) error {
 	age := time.Since(time.Unix(0, s.begun.Load()))
-	if age < labelSafe || o.cfg.Load.OnUnknown == OnUnknownResend {
+	if age < labelSafe(o.cfg.Load.MaxPerSecond) || o.cfg.Load.OnUnknown == OnUnknownResend {
 		return nil
 	}
 	return &haltError{o.remote.fault(o.remote.base(),
 		"StarRocks does not know the label "+s.label+" any more, which may have been loaded",
-		"look for its rows in the table, then set load.on_unknown to resend if they are missing")}
+		"the pipeline waits: look in the table for the rows of "+offsets(s.runs)+"; if they are missing, restart, which loads them; if they are in, before restarting "+moveOffsets(s))}
+}
+
+// moveOffsets is how to restart after a load that is in without being
+// acknowledged: what is read again goes under a new label. Loads that ran at
+// the same time may be in, too, and none behind the open one is committed.
+func moveOffsets(s *shipment) string {
+	return "move the group's offset of " + ends(s.runs) + " (or to after what the table holds of later loads), or a restart loads them again"
 }
 
 // sleep waits for d; it fails when ctx ends first.

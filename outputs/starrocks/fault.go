@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -67,22 +68,38 @@ func adviceOn(message string) string {
 // maxMessage bounds what is quoted of StarRocks' messages.
 const maxMessage = 240
 
-// clean makes a message of StarRocks fit for a log; t may be nil, which knows
-// no column: one short line, and
-// without the values of rows, which it puts between quotes or after "Row:".
+// aboutColumn is how a message about a value ends. "The type of 'c' is T" is
+// from file_scanner.cpp, "column 'c'" from nullable_column.cpp.
+var aboutColumn = regexp.MustCompile(`(?:The type of|column) '([A-Za-z_][A-Za-z0-9_]*)'( is [A-Z0-9]+(\([0-9, ]+\))?)?[. ]*$`)
+
+// clean makes a message of StarRocks fit for a log: one short line without the
+// values of rows, which it puts between apostrophes or after "Row:". A value may
+// hold apostrophes itself and a message may be cut within it, so nothing counts
+// after the first one but the name of a column at the end. t may be nil, which
+// knows no column.
 func (t *table) clean(message string) string {
 	message, _, _ = strings.Cut(message, "Row:")
-	parts := strings.Split(message, "'")
-	for i := 1; i < len(parts); i += 2 {
-		if t == nil || t.find(parts[i]) == nil {
-			parts[i] = "..."
-		}
-	}
-	message = strings.Join(strings.Fields(strings.ToValidUTF8(strings.Join(parts, "'"), "?")), " ")
+	message = strings.Join(strings.Fields(strings.ToValidUTF8(message, "?")), " ")
+	message = t.mask(message)
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + "..."
 	}
 	return strings.TrimRight(message, ". ")
+}
+
+func (t *table) mask(message string) string {
+	first := strings.IndexByte(message, '\'')
+	if first < 0 {
+		return message
+	}
+	at := aboutColumn.FindStringSubmatchIndex(message)
+	switch {
+	case at == nil || t == nil || t.find(message[at[2]:at[3]]) == nil:
+		return message[:first] + "'...'"
+	case at[0] < first:
+		return message
+	}
+	return message[:first] + "'...' " + message[at[0]:]
 }
 
 // reason is the innermost part of a network error: what wraps it names our

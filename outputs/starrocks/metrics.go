@@ -14,6 +14,7 @@ type metrics struct {
 	visible, publishTimeout, resolved, failed prometheus.Counter
 	duration                                  prometheus.Histogram
 	bytes, rows                               prometheus.Counter
+	unreadable                                *prometheus.CounterVec
 	timeToVisible                             *ageHistogram
 }
 
@@ -34,8 +35,14 @@ func newMetrics(pipeline string, reg prometheus.Registerer) *metrics {
 			ConstLabels: labels,
 			Buckets:     []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
 		}),
-		bytes:         counter("millrace_load_bytes_total", "Bytes of bodies that are in, as sent."),
-		rows:          counter("millrace_load_rows_total", "Rows that are in."),
+		bytes: counter("millrace_load_bytes_total", "Bytes of bodies that are in, as sent."),
+		rows:  counter("millrace_load_rows_total", "Rows that are in."),
+		unreadable: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_load_unreadable_datetimes_total",
+			Help: "Values that are NULL in the table because they are no certain moment, by DATETIME column. Certain are RFC 3339 with an offset, and, stored as written, YYYY-MM-DD hh:mm:ss with or without decimals, with a space or T between, and YYYY-MM-DD." +
+				" Not so numbers and other texts, which StarRocks would reject or take for another moment.",
+			ConstLabels: labels,
+		}, []string{"column"}),
 		timeToVisible: newAgeHistogram(labels),
 	}
 	m.visible = m.loads.WithLabelValues("visible")
@@ -43,7 +50,7 @@ func newMetrics(pipeline string, reg prometheus.Registerer) *metrics {
 	m.resolved = m.loads.WithLabelValues("resolved")
 	m.failed = m.loads.WithLabelValues("failed")
 	if reg != nil {
-		reg.MustRegister(m.loads, m.duration, m.bytes, m.rows, m.timeToVisible)
+		reg.MustRegister(m.loads, m.duration, m.bytes, m.rows, m.unreadable, m.timeToVisible)
 	}
 	return m
 }

@@ -32,7 +32,10 @@ const (
 	lostAdvice = "the state of the label decides"
 )
 
-// remote is StarRocks over HTTP. Safe for concurrent use.
+// remote is StarRocks over HTTP. It is always reached directly: the proxies of
+// the environment (HTTP_PROXY, HTTPS_PROXY) are not used, because one may answer
+// 100 Continue itself (RFC 9110, section 10.1.1), and a frontend would be sent
+// a body. Safe for concurrent use.
 type remote struct {
 	subject
 	cfg      *Config
@@ -49,7 +52,6 @@ func newRemote(cfg *Config) *remote {
 		IdleConnTimeout:       30 * time.Second,
 		WriteBufferSize:       256 << 10,
 		DisableCompression:    true,
-		Proxy:                 http.ProxyFromEnvironment,
 	}
 	return &remote{
 		subject: subject{cfg.Database, cfg.Table, cfg.Username},
@@ -68,6 +70,7 @@ type shipment struct {
 	label string
 	body  []byte
 	rows  int
+	runs  []run // where the rows are from
 	// begun is when a byte of the body may first have left, in Unix
 	// nanoseconds; 0: never, so the label cannot be in.
 	begun atomic.Int64

@@ -5,8 +5,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"millrace/outputs/starrocks/starrockstest"
@@ -69,6 +71,27 @@ func TestUntrustedCertificate(t *testing.T) {
 	r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) { o.Config.URLs = []string{front.URL} })
 	r.write(line("one"))
 	r.reported("its certificate is not trusted")
+}
+
+// net/http reads the environment's proxies once, and never uses one for
+// loopback addresses: hence a process of its own, and 0.0.0.0.
+func TestProxiesOfTheEnvironmentAreNotUsed(t *testing.T) {
+	const inner = "MILLRACE_TEST_PROXY"
+	if os.Getenv(inner) == "" {
+		proxy := "http://" + deadAddr(t)
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), inner+"=1", "HTTP_PROXY="+proxy, "HTTPS_PROXY="+proxy, "NO_PROXY=", "no_proxy=", "http_proxy="+proxy, "https_proxy="+proxy)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return
+	}
+	r := newRig(t, nil, func(o *Options, srv *starrockstest.Server) {
+		for i, u := range srv.FrontendURLs() {
+			o.Config.URLs[i] = strings.Replace(u, "127.0.0.1", "0.0.0.0", 1)
+		}
+	})
+	r.delivered(r.write(line("one")))
 }
 
 // deadAddr is an address where nothing listens.

@@ -3,8 +3,8 @@ package starrocks
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strconv"
-	"unicode/utf8"
 
 	"millrace/internal/jsonscan"
 	"millrace/internal/pipeline"
@@ -12,9 +12,6 @@ import (
 
 // errTime is why a record without a readable time is no row.
 var errTime = errors.New("the field " + timeField + " holds no RFC 3339 time between the years 0 and 9999")
-
-// ellipsis ends a text that was cut.
-const ellipsis = "…"
 
 // encoder turns records into rows: JSON objects whose keys are the table's
 // columns. Its output is valid JSON in valid UTF-8 whatever the record holds,
@@ -29,6 +26,15 @@ type encoder struct {
 	written []uint32 // per column: the row in which it was written last
 	row     uint32
 	text    []byte // scratch
+	// unreadable counts, per column, the rows whose DATETIME was no certain
+	// moment; the caller sets it to zero.
+	unreadable []int
+
+	// Of the row that is being made:
+	at      instant // the line's own time
+	timed   bool    // it is known
+	nulls   []int   // columns whose DATETIME is no certain moment
+	refused error   // why the record is no row
 }
 
 type guess struct {
@@ -37,7 +43,8 @@ type guess struct {
 }
 
 func newEncoder(l *layout) *encoder {
-	return &encoder{layout: l, written: make([]uint32, len(l.targets))}
+	n := len(l.targets)
+	return &encoder{layout: l, written: make([]uint32, n), unreadable: make([]int, n)}
 }
 
 // append appends the row of one record. at is the line's own time; cut says
@@ -53,49 +60,48 @@ func (e *encoder) append(dst []byte, r *pipeline.Record) (out []byte, at instant
 		clear(e.written)
 		e.row = 1
 	}
+	e.timed, e.nulls, e.refused = false, e.nulls[:0], nil
 	out = append(dst, '{')
 	// What filters added goes before the record's own fields of that name.
 	for i := range r.Added {
 		var c bool
-		out, c = e.added(out, &r.Added[i])
+		out, c = e.added(out, r.Added[:i], &r.Added[i])
 		cut = cut || c
 	}
-	out, at, c, timed := e.fields(out)
-	if !timed {
-		return out[:len(dst)], at, false, errTime
-	}
+	out, c := e.fields(out)
 	cut = cut || c
 	for i := range e.layout.nested {
-		var c bool
 		out, c = e.nested(out, &e.layout.nested[i])
 		cut = cut || c
 	}
-	return e.finish(out, r, cut), at, cut, nil
+	if !e.timed && e.refused == nil {
+		e.refused = errTime
+	}
+	if e.refused != nil {
+		return out[:len(dst)], at, false, e.refused
+	}
+	for _, i := range e.nulls {
+		e.unreadable[i]++
+	}
+	return e.finish(out, r, cut), e.at, cut, nil
 }
 
 // fields writes the record's own top-level fields that have a column.
-func (e *encoder) fields(out []byte) (_ []byte, at instant, cut, timed bool) {
-	l := e.layout
+func (e *encoder) fields(out []byte) (_ []byte, cut bool) {
 	for i := range e.members {
 		m := &e.members[i]
 		t := e.find(i, m)
 		switch {
 		case t == nil:
-			continue
-		case t == l.truncated:
+		case t == e.layout.truncated:
 			cut = cut || m.Kind == jsonscan.Bool && m.Value[0] == 't'
-			continue
+		default:
+			var c bool
+			out, c = e.member(out, t, m)
+			cut = cut || c
 		}
-		if t == l.time {
-			if at, timed = e.readTime(m); !timed {
-				return out, at, cut, false
-			}
-		}
-		var c bool
-		out, c = e.member(out, t, m)
-		cut = cut || c
 	}
-	return out, at, cut, timed
+	return out, cut
 }
 
 // find is the column of a member, nil for none.
@@ -131,19 +137,6 @@ func (e *encoder) once(t *target) bool {
 	return true
 }
 
-// readTime reads the line's time.
-func (e *encoder) readTime(m *jsonscan.Member) (instant, bool) {
-	if m.Kind != jsonscan.String {
-		return instant{}, false
-	}
-	text := m.Text()
-	if m.Escaped {
-		e.text = jsonscan.AppendUnquoted(e.text[:0], text)
-		text = e.text
-	}
-	return parseTime(text)
-}
-
 // member writes one field of the record.
 func (e *encoder) member(dst []byte, t *target, m *jsonscan.Member) (out []byte, cut bool) {
 	if !e.once(t) {
@@ -154,86 +147,54 @@ func (e *encoder) member(dst []byte, t *target, m *jsonscan.Member) (out []byte,
 	return append(dst, ','), cut
 }
 
-// value writes a value as t's type takes it.
-func (e *encoder) value(dst []byte, t *target, m *jsonscan.Member) (out []byte, cut bool) {
-	switch {
-	case t.kind == datetimeColumn:
-		if at, ok := e.readTime(m); ok {
-			dst = append(dst, '"')
-			dst = appendDatetime(dst, at)
-			return append(dst, '"'), false
-		}
-	case t.kind == textColumn && len(m.Value)-2 > t.max:
-		return e.longText(dst, t, m)
-	}
-	return append(dst, m.Value...), false
-}
-
-// longText writes a value whose JSON is longer than the column. StarRocks
-// counts the bytes of the text, not of its escapes, and stores objects and
-// arrays in a text column as their JSON.
-func (e *encoder) longText(dst []byte, t *target, m *jsonscan.Member) (out []byte, cut bool) {
-	e.text = e.text[:0]
-	switch {
-	case m.Kind != jsonscan.String:
-		e.text = append(e.text, m.Value...)
-	case m.Escaped:
-		e.text = jsonscan.AppendUnquoted(e.text, m.Text())
+// added writes a field that a filter appended after those of before.
+func (e *encoder) added(dst []byte, before []pipeline.Field, f *pipeline.Field) (out []byte, cut bool) {
+	switch t := e.layout.byField[f.Name]; {
+	case t == nil:
+	case t == e.layout.truncated:
+		return dst, f.JSON[0] == 't'
 	default:
-		e.text = append(e.text, m.Text()...)
+		m := e.memberOf(t, f.JSON)
+		return e.member(dst, t, &m)
 	}
-	if len(e.text) <= t.max {
-		return append(dst, m.Value...), false
-	}
-	mark := ellipsis
-	if t.max < len(mark) {
-		mark = ""
-	}
-	end := t.max - len(mark)
-	for end > 0 && !utf8.RuneStart(e.text[end]) {
-		end--
+	same := func(b pipeline.Field) bool { return b.Name == f.Name }
+	if !e.layout.assumed || e.layout.fills(f.Name) || slices.ContainsFunc(before, same) {
+		return dst, false
 	}
 	dst = append(dst, '"')
-	dst, _ = pipeline.AppendString(dst, e.text[:end], -1)
-	dst = append(dst, mark...)
-	return append(dst, '"'), true
-}
-
-// added writes a field that a filter appended.
-func (e *encoder) added(dst []byte, f *pipeline.Field) (out []byte, cut bool) {
-	t := e.layout.byField[f.Name]
-	if t == nil {
-		if !e.layout.assumed || f.Name == partitionColumn || f.Name == offsetColumn || f.Name == truncatedColumn {
-			return dst, false
-		}
-		dst = append(dst, '"')
-		dst = append(dst, f.Name...)
-		dst = append(dst, '"', ':')
-		dst = append(dst, f.JSON...)
-		return append(dst, ','), false
-	}
-	m := memberOf(f.JSON)
-	return e.member(dst, t, &m)
+	dst = append(dst, f.Name...)
+	dst = append(dst, '"', ':')
+	dst = append(dst, f.JSON...)
+	return append(dst, ','), false
 }
 
 // nested writes a field from within one of the record's.
 func (e *encoder) nested(dst []byte, n *nestedField) (out []byte, cut bool) {
 	for i := range e.members {
-		if string(e.members[i].Key) != n.top {
+		if !e.isCalled(&e.members[i], n.top) {
 			continue
 		}
 		value, ok := jsonscan.Lookup(e.members[i].Value, n.names)
 		if !ok {
 			return dst, false
 		}
-		m := memberOf(value)
+		m := e.memberOf(n.target, value)
 		return e.member(dst, n.target, &m)
 	}
 	return dst, false
 }
 
-// memberOf describes one valid JSON value.
-func memberOf(value []byte) jsonscan.Member {
+// isCalled compares a member's name, which may be written with escapes.
+func (e *encoder) isCalled(m *jsonscan.Member, name string) bool {
+	if bytes.IndexByte(m.Key, '\\') < 0 {
+		return string(m.Key) == name
+	}
+	e.text = jsonscan.AppendUnquoted(e.text[:0], m.Key)
+	return string(e.text) == name
+}
+
+// memberOf describes one valid JSON value that goes to t.
+func (e *encoder) memberOf(t *target, value []byte) jsonscan.Member {
 	m := jsonscan.Member{Value: value, Kind: jsonscan.Number}
 	switch c := value[0]; c {
 	case '"':
@@ -243,6 +204,7 @@ func memberOf(value []byte) jsonscan.Member {
 	case 't', 'f':
 		m.Kind = jsonscan.Bool
 	}
+	m.Extreme = t.kind == jsonColumn && jsonscan.Extreme(value)
 	return m
 }
 

@@ -51,9 +51,17 @@ func TestRow(t *testing.T) {
 		"another time": {`{"time":"2026-08-21T08:15:30Z","seen":"2026-08-21T00:00:00+09:00"}`,
 			`{"time":"2026-08-21 08:15:30.000000","seen":"2026-08-20 15:00:00.000000"` + tail},
 		"another time not readable": {`{"time":"2026-08-21T08:15:30Z","seen":"2026/08/21"}`,
-			`{"time":"2026-08-21 08:15:30.000000","seen":"2026/08/21"` + tail},
+			`{"time":"2026-08-21 08:15:30.000000","seen":null` + tail},
 		"first of two": {`{"time":"2026-08-21T08:15:30Z","msg":"a","msg":"b","time":"2020-01-01T00:00:00Z"}`,
 			`{"time":"2026-08-21 08:15:30.000000","message":"a"` + tail},
+		"first of two, the second no time": {`{"time":"2026-08-21T08:15:30Z","time":"x"}`,
+			`{"time":"2026-08-21 08:15:30.000000"` + tail},
+		"nested in an escaped name": {`{"time":"2026-08-21T08:15:30Z","kubernete\u0073":{"pod_nam\u0065":"kong-1"}}`,
+			`{"time":"2026-08-21 08:15:30.000000","kubernetes":{"pod_nam\u0065":"kong-1"},"pod":"kong-1"` + tail},
+		"numbers as large as JSON columns hold": {`{"time":"2026-08-21T08:15:30Z","kubernetes":[18446744073709551615,-9223372036854775808,1e308]}`,
+			`{"time":"2026-08-21 08:15:30.000000","kubernetes":[18446744073709551615,-9223372036854775808,1e308]` + tail},
+		"too large a number where no column is": {`{"time":"2026-08-21T08:15:30Z","other":1e999,"msg":1e999}`,
+			`{"time":"2026-08-21 08:15:30.000000","message":1e999` + tail},
 		"escaped name": {`{"\u0074ime":"2026-08-21T08:15:30Z"}`,
 			`{"time":"2026-08-21 08:15:30.000000"` + tail},
 		"escaped time": {`{"time":"2026-08-21\u005408:15:30Z"}`,
@@ -78,18 +86,22 @@ func TestRow(t *testing.T) {
 			`{"time":"2026-08-21 08:15:30.000000","truncated":true` + tail},
 		"a mark that is none": {`{"time":"2026-08-21T08:15:30Z","truncated":"maybe"}`,
 			`{"time":"2026-08-21 08:15:30.000000"` + tail},
-		"no time":        {`{"msg":"a"}`, ""},
-		"time null":      {`{"time":null}`, ""},
-		"time a number":  {`{"time":1701012345}`, ""},
-		"time text":      {`{"time":"yesterday"}`, ""},
-		"not JSON":       {`GET / HTTP/1.1`, ""},
-		"array":          {`[{"time":"2026-08-21T08:15:30Z"}]`, ""},
-		"two objects":    {`{"time":"2026-08-21T08:15:30Z"}{}`, ""},
-		"cut short":      {`{"time":"2026-08-21T08:15:30Z"`, ""},
-		"invalid UTF-8":  {"{\"time\":\"2026-08-21T08:15:30Z\",\"msg\":\"\xff\"}", ""},
-		"control":        {"{\"time\":\"2026-08-21T08:15:30Z\",\"msg\":\"\t\"}", ""},
-		"lone surrogate": {`{"time":"2026-08-21T08:15:30Z","msg":"\ud800"}`, ""},
-		"empty":          {``, ""},
+		"first of two, the first no time": {`{"time":"x","time":"2026-08-21T08:15:30Z"}`, ""},
+		"integer beyond 64 bits in JSON":  {`{"time":"2026-08-21T08:15:30Z","kubernetes":{"a":[18446744073709551616]}}`, ""},
+		"number beyond a double in JSON":  {`{"time":"2026-08-21T08:15:30Z","kubernetes":{"pod_name":"a","x":-1e999}}`, ""},
+		"value too long for JSON":         {`{"time":"2026-08-21T08:15:30Z","kubernetes":"` + strings.Repeat("x", maxJSON) + `"}`, ""},
+		"no time":                         {`{"msg":"a"}`, ""},
+		"time null":                       {`{"time":null}`, ""},
+		"time a number":                   {`{"time":1701012345}`, ""},
+		"time text":                       {`{"time":"yesterday"}`, ""},
+		"not JSON":                        {`GET / HTTP/1.1`, ""},
+		"array":                           {`[{"time":"2026-08-21T08:15:30Z"}]`, ""},
+		"two objects":                     {`{"time":"2026-08-21T08:15:30Z"}{}`, ""},
+		"cut short":                       {`{"time":"2026-08-21T08:15:30Z"`, ""},
+		"invalid UTF-8":                   {"{\"time\":\"2026-08-21T08:15:30Z\",\"msg\":\"\xff\"}", ""},
+		"control":                         {"{\"time\":\"2026-08-21T08:15:30Z\",\"msg\":\"\t\"}", ""},
+		"lone surrogate":                  {`{"time":"2026-08-21T08:15:30Z","msg":"\ud800"}`, ""},
+		"empty":                           {``, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEncoder(mustLayout(t, stockTable(), columns))
@@ -123,6 +135,33 @@ func TestRowWithAddedFields(t *testing.T) {
 	const want = `{"status":200,"stream":"added","time":"2026-08-21 08:15:30.000000","message":"a","kafka_partition":3,"kafka_offset":42}`
 	if err != nil || string(got) != want {
 		t.Errorf("got  %s (%v)\nwant %s", got, err, want)
+	}
+}
+
+// A key that is there twice is appended twice by older versions of StarRocks.
+func TestEachKeyIsWrittenOnce(t *testing.T) {
+	mapped := map[string]string{"kubernetes.pod_name": "cluster"}
+	known := &table{columns: append(stockTable().columns, column{"cluster", textColumn, 20})}
+	for name, c := range map[string]struct {
+		table   *table
+		columns map[string]string
+		added   []pipeline.Field
+		want    string
+	}{
+		"added and mapped, table assumed": {defaultTable(mapped), mapped, []pipeline.Field{{Name: "cluster", JSON: []byte(`"a"`)}}, `"cluster":"p"`},
+		"added and mapped, table known":   {known, mapped, []pipeline.Field{{Name: "cluster", JSON: []byte(`"a"`)}}, `"cluster":"p"`},
+		"added twice, table assumed":      {defaultTable(nil), nil, []pipeline.Field{{Name: "x", JSON: []byte(`1`)}, {Name: "x", JSON: []byte(`2`)}}, `"x":1`},
+		"added and cut":                   {known, nil, []pipeline.Field{{Name: "truncated", JSON: []byte(`false`)}, {Name: "stream", JSON: []byte(`"longer than ten"`)}}, `"truncated":true`},
+		"added twice, table known":        {known, nil, []pipeline.Field{{Name: "cluster", JSON: []byte(`"1"`)}, {Name: "cluster", JSON: []byte(`"2"`)}}, `"cluster":"1"`},
+	} {
+		e := newEncoder(mustLayout(t, c.table, c.columns))
+		r := record(`{"time":"2026-08-21T08:15:30Z","kubernetes":{"pod_name":"p"}}`)
+		r.Added = c.added
+		got, _, _, err := e.append(nil, r)
+		key := c.want[:strings.IndexByte(c.want, ':')+1]
+		if err != nil || strings.Count(string(got), key) != 1 || !strings.Contains(string(got), c.want) {
+			t.Errorf("%s: got %s (%v), want %s once", name, got, err, c.want)
+		}
 	}
 }
 

@@ -252,13 +252,18 @@ func (o *Output) send(b *pipeline.Batch, s *slot) error {
 		label = "millrace-" + rand.Text()
 	}
 	began := time.Now()
-	if err := o.deliver(o.ctx, &shipment{label: label, body: body, rows: len(s.written)}); err != nil {
+	if err := o.deliver(o.ctx, &shipment{label: label, body: body, rows: len(s.written), runs: runsOf(b)}); err != nil {
 		return err
 	}
 	now := time.Now()
 	o.metrics.duration.Observe(now.Sub(began).Seconds())
 	o.metrics.bytes.Add(float64(len(body)))
 	o.metrics.rows.Add(float64(len(s.written)))
+	for i, n := range s.rows.unreadable {
+		if n > 0 {
+			o.metrics.unreadable.WithLabelValues(o.layout.targets[i].name).Add(float64(n))
+		}
+	}
 	o.metrics.timeToVisible.observe(now, s.written)
 	return nil
 }
@@ -272,6 +277,7 @@ const rowGrowth = 80
 // an error to StarRocks, while it drops the last of separate objects silently.
 func (s *slot) encode(b *pipeline.Batch) {
 	s.written, s.bad, s.badSpan = s.written[:0], s.bad[:0], s.badSpan[:0]
+	clear(s.rows.unreadable)
 	s.spans = s.spans[:0]
 	for range b.Spans {
 		s.spans = append(s.spans, outcome{})

@@ -137,7 +137,8 @@ func TestWrongCountStops(t *testing.T) {
 	r := newRig(t, nil, nil)
 	r.srv.Inject(starrockstest.Fault{Kind: starrockstest.RowCountMismatch})
 	done := r.write(line("one"), line("two"))
-	r.reported("rows are missing or too many: sent 2, StarRocks counted 1")
+	r.reported("rows are missing or too many: sent 2, StarRocks counted 1", "the load is committed",
+		"compare the rows of logging.kong[0] 0 to 1 with the topic", "before restarting move the group's offset of logging.kong[0] to 2 ")
 	r.close()
 	if err := <-done; err == nil {
 		t.Error("the batch is acknowledged")
@@ -298,13 +299,13 @@ func TestForgottenLabel(t *testing.T) {
 	for _, on := range []string{OnUnknownStop, OnUnknownResend} {
 		r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) { o.Config.Load.OnUnknown = on })
 		r.ready()
-		s := &shipment{label: "old", body: []byte(`[{"time":"2026-08-21 08:15:30.000000"}]`), rows: 1}
-		s.begun.Store(time.Now().Add(-labelSafe).UnixNano())
+		s := &shipment{label: "old", body: []byte(`[{"time":"2026-08-21 08:15:30.000000"}]`), rows: 1, runs: []run{{"logging.kong[2]", 1233, 1234}}}
+		s.begun.Store(time.Now().Add(-labelSafe(r.out.cfg.Load.MaxPerSecond)).UnixNano())
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- r.out.deliver(ctx, s) }()
 		if on == OnUnknownStop {
-			r.reported("does not know the label old any more", "on_unknown")
+			r.reported("does not know the label old any more", "move the group's offset of logging.kong[2] to 1234")
 			r.close()
 		}
 		err := <-done
@@ -312,6 +313,28 @@ func TestForgottenLabel(t *testing.T) {
 		if (err == nil) != (on == OnUnknownResend) {
 			t.Errorf("%s: %v", on, err)
 		}
+	}
+}
+
+// The more loads a second, the sooner 1,000 younger labels are there.
+func TestLabelsAreForgottenByCount(t *testing.T) {
+	for perSecond, want := range map[float64]time.Duration{
+		0.01: 10 * time.Minute, 0.4: 10 * time.Minute, 0.5: 500 * time.Second, 1: 250 * time.Second, 10: 25 * time.Second, 1000: 250 * time.Millisecond,
+	} {
+		if got := labelSafe(perSecond); got != want {
+			t.Errorf("%v loads a second: %s, want %s", perSecond, got, want)
+		}
+	}
+	r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) { o.Config.Load.MaxPerSecond = 100 })
+	r.ready()
+	s := &shipment{label: "old", body: []byte(`[{"time":"2026-08-21 08:15:30.000000"}]`), rows: 1}
+	s.begun.Store(time.Now().Add(-10 * time.Second).UnixNano())
+	done := make(chan error, 1)
+	go func() { done <- r.out.deliver(t.Context(), s) }()
+	r.reported("does not know the label old any more")
+	r.close()
+	if err := <-done; err == nil {
+		t.Error("the load is sent again after 1,000 labels")
 	}
 }
 

@@ -180,6 +180,12 @@ func newLayout(t *table, columns map[string]string) (*layout, error) {
 	return l, nil
 }
 
+// fills says whether rows get the column called name from elsewhere than from
+// a field of that name: a mapped one, or one that says where a row came from.
+func (l *layout) fills(name string) bool {
+	return l.byField[name] == nil && slices.ContainsFunc(l.targets, func(t target) bool { return t.name == name })
+}
+
 func (l *layout) mapField(field, name string) error {
 	path, err := pipeline.ParsePath(field)
 	if err != nil {

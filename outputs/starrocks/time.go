@@ -28,6 +28,23 @@ func parseTime(s []byte) (t instant, ok bool) {
 	return instant{}, false
 }
 
+// parseDatetime reads a moment that is written without an offset, in the forms
+// that StarRocks stores as written (DATETIME.md): YYYY-MM-DD hh:mm:ss with any
+// number of decimals, of which the first six count, with T instead of the
+// space, or the date alone.
+func parseDatetime(s []byte) (t instant, ok bool) {
+	day, clock := s, []byte("T00:00:00")
+	if len(s) > len("2006-01-02") {
+		day, clock = s[:10], s[10:]
+	}
+	if clock[0] != 'T' && clock[0] != ' ' {
+		return t, false
+	}
+	utc := make([]byte, 0, 40)
+	utc = append(append(append(append(utc, day...), 'T'), clock[1:]...), 'Z')
+	return parseRFC3339(utc)
+}
+
 // The years a DATETIME column accepts, as bounds in seconds since 1970: from
 // 0000-01-01 up to but not including 10000-01-01 (DATETIME.md).
 const (

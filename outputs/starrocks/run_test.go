@@ -1,0 +1,35 @@
+package starrocks
+
+import (
+	"testing"
+
+	"millrace/internal/pipeline"
+)
+
+// Offsets are those of the records that the output got: what filters dropped
+// behind them is read again without harm.
+func TestRunsOfABatch(t *testing.T) {
+	ledger := pipeline.NewLedger("kong", "topic", "partition")
+	pool := pipeline.NewPool(1, 1<<20)
+	b, err := pool.Get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []struct {
+		name    string
+		offsets []int64
+	}{{"a[0]", []int64{7, 8, 12}}, {"a[1]", nil}, {"b[0]", []int64{100}}} {
+		account := ledger.Open(p.name, "t", p.name)
+		b.Begin(account)
+		for _, offset := range p.offsets {
+			b.Add().Offset = offset
+		}
+	}
+	runs := runsOf(b)
+	if got, want := offsets(runs), "a[0] 7 to 12, b[0] 100 to 100"; got != want {
+		t.Errorf("offsets are %q, want %q", got, want)
+	}
+	if got, want := ends(runs), "a[0] to 13, b[0] to 101"; got != want {
+		t.Errorf("ends are %q, want %q", got, want)
+	}
+}
