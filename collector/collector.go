@@ -8,13 +8,11 @@ package collector
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"os"
 	"runtime/debug"
-	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -35,20 +33,15 @@ func Run(ctx context.Context, c *Config, p *ops.Process) error {
 	}
 	limitMemory(c.MemoryLimit)
 	a := &assembly{config: c, process: p}
-	var running sync.WaitGroup
 	for i := range c.Pipelines {
-		run, err := a.pipeline(&c.Pipelines[i])
-		if err != nil {
+		if err := a.start(ctx, &c.Pipelines[i]); err != nil {
 			// Restarting would only hide the sentence that says what to do.
 			p.Health.Set(c.Pipelines[i].Name+"/source", err)
-			continue
 		}
-		running.Go(func() { run(ctx) })
 	}
-	p.Admin.Status("pipelines", a.status)
+	p.Admin.Status("pipelines", a.group.Status)
 	<-ctx.Done()
-	running.Wait()
-	return errors.Join(a.failed...)
+	return a.group.Wait()
 }
 
 // limitMemory makes the garbage collector work harder rather than let the
@@ -65,14 +58,11 @@ func limitMemory(all config.Size) {
 type assembly struct {
 	config  *Config
 	process *ops.Process
-	ledgers []*pipeline.Ledger
-
-	mu     sync.Mutex
-	failed []error
+	group   pipeline.Group
 }
 
-// pipeline makes one pipeline and returns the function that runs it.
-func (a *assembly) pipeline(c *PipelineConfig) (run func(context.Context), err error) {
+// start makes one pipeline and runs it until ctx is done.
+func (a *assembly) start(ctx context.Context, c *PipelineConfig) error {
 	log := a.process.Logger.With("pipeline", c.Name)
 	load := &c.Output.StarRocks.Load
 	m := shareMemory(int(a.config.MemoryLimit), len(a.config.Pipelines), load.Concurrency)
@@ -87,32 +77,33 @@ func (a *assembly) pipeline(c *PipelineConfig) (run func(context.Context), err e
 		limits:   limits{bytes: int(load.MaxBytes), rows: load.MaxRows, weight: m.batch, age: load.MaxAge},
 		memory:   m,
 		lanes:    load.Concurrency,
-		pool:     pipeline.NewPool(2*load.Concurrency, 2*m.batch),
+		extra:    addedBytes(c.Filters),
+		pool:     pipeline.NewPool(load.Concurrency, 2*m.batch),
 		ledger:   ledger,
 		log:      log,
 		registry: prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": c.Name}, a.process.Registry),
 		report:   func(err error) { a.process.Health.Set(c.Name+"/source", err) },
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	output, letters, err := a.output(c, log)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	a.process.Registry.MustRegister(ledger)
-	a.ledgers = append(a.ledgers, ledger)
 	line := pipeline.Pipeline{Source: s, Filters: filters.New(c.Filters), Output: output, Drain: a.config.Drain}
-	return func(ctx context.Context) {
+	a.group.Go(ledger, func() error {
 		err := line.Run(ctx)
 		if letters != nil {
 			letters.close()
 		}
 		if err != nil {
-			a.fail(fmt.Errorf("pipeline %s: %w", c.Name, err))
 			a.process.Health.Set(c.Name+"/source", err)
 		}
-	}, nil
+		return err
+	})
+	return nil
 }
 
 // output makes the output, and the place for its dead letters if there is one.
@@ -138,16 +129,13 @@ func (a *assembly) output(c *PipelineConfig, log *slog.Logger) (*starrocks.Outpu
 	return output, letters, err
 }
 
-func (a *assembly) status() any {
-	statuses := make([]pipeline.Status, len(a.ledgers))
-	for i, l := range a.ledgers {
-		statuses[i] = l.Status()
+// addedBytes is what the add filters make of each row: their members, encoded.
+func addedBytes(list []filters.Config) (n int) {
+	for _, c := range list {
+		for name, value := range c.Add {
+			encoded, _ := pipeline.AppendString(nil, []byte(value), -1)
+			n += len(`,"":""`) + len(name) + len(encoded)
+		}
 	}
-	return statuses
-}
-
-func (a *assembly) fail(err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.failed = append(a.failed, err)
+	return n
 }

@@ -51,7 +51,7 @@ func BenchmarkCollector(b *testing.B) {
 		pipeline: "kong",
 		limits:   limits{bytes: 64 << 20, rows: 500_000, weight: m.batch, age: 50 * time.Millisecond},
 		memory:   m, lanes: 2,
-		pool:   pipeline.NewPool(4, 2*m.batch),
+		pool:   pipeline.NewPool(2, 2*m.batch),
 		ledger: pipeline.NewLedger("kong", labelNames...),
 	})
 	if err != nil {

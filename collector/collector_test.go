@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -312,6 +313,19 @@ func TestForeignBytesWithoutADeadLetterTopic(t *testing.T) {
 	}
 	if at := b.committed()[0]; at > 0 {
 		t.Errorf("committed at %d", at)
+	}
+}
+
+// What filters add counts as part of a load.
+func TestLoadsWithAddedFieldsKeepTheirSize(t *testing.T) {
+	b, srv := newBroker(t, 1), newStarRocks(t)
+	b.produce(0, logRecords("m", 1000)...)
+	p := run(t, b, srv, "cluster: seoul", "cluster: "+strings.Repeat("s", 4000), "max_rows: 400", "max_rows: 100000, max_bytes: 1MiB")
+	tableHolds(t, srv, numbered("m", 1000))
+	p.shutDown()
+	// 1000 rows of 4.2 kB
+	if n, err := strconv.Atoi(p.metric(`millrace_load_duration_seconds_count{pipeline="kong"}`)); err != nil || n < 4 {
+		t.Errorf("4.2 MB are %d loads of at most 1 MiB (%v)", n, err)
 	}
 }
 

@@ -26,7 +26,9 @@ const (
 // other batch has it.
 func newLabel() string { return "millrace-" + rand.Text() }
 
-// commit is one OffsetCommit for the partitions of a batch.
+// commit is one OffsetCommit for the partitions of a batch. A lane has no other
+// batch on its way until it is through, and a partition is in one lane: no
+// commit of a partition can overtake another.
 type commit struct {
 	flight  *flight
 	offsets map[int32]kgo.EpochOffset
@@ -42,7 +44,7 @@ func (s *source) commit(c *commit) {
 	}
 	s.committing(c, 1)
 	s.work.Go(func() {
-		c.err = s.storeOffsets(c.offsets)
+		c.err = s.storeOffsets(s.stop, c.offsets)
 		if c.err != nil {
 			wait := time.NewTimer(commitRetry)
 			defer wait.Stop()
@@ -101,8 +103,8 @@ func (s *source) committing(c *commit, n int) {
 
 // storeOffsets is the one place where offsets are committed. The metadata is
 // ours to say: by default the client would put its member id there.
-func (s *source) storeOffsets(offsets map[int32]kgo.EpochOffset) error {
-	ctx, cancel := context.WithTimeout(s.stop, commitTimeout)
+func (s *source) storeOffsets(ctx context.Context, offsets map[int32]kgo.EpochOffset) error {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	ctx = kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
 		for i := range req.Topics {

@@ -13,7 +13,8 @@ import (
 
 // Config is the collector's configuration file.
 type Config struct {
-	// DataDir holds what must survive a restart and is not in Kafka.
+	// DataDir is for what must survive a restart and is not in Kafka. Nothing
+	// is kept there yet; it must be writable all the same.
 	DataDir string `yaml:"data_dir"`
 	// MemoryLimit is of the whole process; the sizes of batches and fetches
 	// follow from it.

@@ -105,7 +105,7 @@ func TestMemoryShares(t *testing.T) {
 		if m.batch < minBatch {
 			continue // the configuration is refused
 		}
-		live := c.pipelines * (3*c.lanes*m.batch + leaders*ratio*m.fetch)
+		live := c.pipelines * (3*c.lanes*m.batch + concurrentFetches*ratio*m.fetch)
 		if live+baseMemory > c.limit || m.fetchPartition > m.fetch {
 			t.Errorf("%+v: %d bytes live: %+v", c, live, m)
 		}

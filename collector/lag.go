@@ -3,7 +3,6 @@ package collector
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -26,13 +25,14 @@ const (
 	fetchQuiet = 20 * time.Second
 )
 
-// lags are the lags of the partitions that are assigned to us. It is a
-// prometheus.Collector; safe for concurrent use.
+// lags are the lags of the partitions that are assigned to us. One whose
+// position is not known yet has none. It is a prometheus.Collector; safe for
+// concurrent use.
 type lags struct {
 	mu     sync.Mutex
 	topic  string
 	parts  map[int32]*lag
-	failAt time.Time // of the last fetch error
+	failAt time.Time // of the last error that was about the whole topic
 }
 
 var lagDesc = prometheus.NewDesc("millrace_partition_lag_records",
@@ -65,18 +65,32 @@ func (l *lags) get(id int32) *lag {
 	return l.parts[id]
 }
 
-// failed notes the moment of a fetch error.
+// failed notes the moment of an error that was about the whole topic.
 func (l *lags) failed() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failAt = time.Now()
 }
 
-// quiet says that there were fetch errors, but not lately.
+// quiet says that there were such errors, but not lately.
 func (l *lags) quiet() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.failAt.IsZero() && time.Since(l.failAt) > fetchQuiet
+}
+
+// idle are the partitions that had an error, but not lately, and have nothing
+// more to read: their next record may be long in coming.
+func (l *lags) idle() (ids []int32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, g := range l.parts {
+		at := g.failed.Load()
+		if n, known := g.records(); at != 0 && known && n == 0 && time.Since(time.Unix(0, at)) > fetchQuiet {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // Describe implements prometheus.Collector.
@@ -87,7 +101,9 @@ func (l *lags) Collect(out chan<- prometheus.Metric) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(l.parts)) {
-		out <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(l.parts[id].records()), l.topic, strconv.Itoa(int(id)))
+		if n, known := l.parts[id].records(); known {
+			out <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(n), l.topic, strconv.Itoa(int(id)))
+		}
 	}
 }
 
@@ -105,7 +121,10 @@ func (s *source) watchLag() {
 			s.health.set("topic", s.noteEnds(ends))
 		}
 		if s.lags.quiet() {
-			s.health.set("fetch", nil)
+			s.health.set(fetchPart, nil)
+		}
+		for _, id := range s.lags.idle() {
+			s.health.set(partitionPart(id), nil)
 		}
 		select {
 		case <-tick.C:
@@ -128,28 +147,4 @@ func (s *source) noteEnds(ends kadm.ListedOffsets) error {
 		}
 	})
 	return failed
-}
-
-func rangePart(id int32) string { return "range " + strconv.Itoa(int(id)) }
-
-// explainRange says which records of a partition are gone: the offset at which
-// the group is, and what the partition still has.
-func (s *source) explainRange(id int32) {
-	ctx, cancel := context.WithTimeout(s.stop, lagInterval)
-	defer cancel()
-	admin := kadm.NewClient(s.client)
-	at := "the group's offset"
-	if committed, ok := s.client.CommittedOffsets()[s.config.Topic][id]; ok {
-		at = fmt.Sprintf("the group's offset %d", committed.Offset)
-	}
-	have := "what the broker has"
-	starts, err := admin.ListStartOffsets(ctx, s.config.Topic)
-	ends, eerr := admin.ListEndOffsets(ctx, s.config.Topic)
-	if err == nil && eerr == nil {
-		start, _ := starts.Lookup(s.config.Topic, id)
-		end, _ := ends.Lookup(s.config.Topic, id)
-		have = fmt.Sprintf("the broker's offsets %d to %d", start.Offset, end.Offset)
-	}
-	s.health.set(rangePart(id), fmt.Errorf("topic %q, partition %d: %s is outside %s: records were deleted before they were loaded, or the topic was made anew; stop the group %q and set its offset (kafka-consumer-groups --reset-offsets)",
-		s.config.Topic, id, at, have, s.config.Group))
 }

@@ -21,6 +21,7 @@ type lane struct {
 	since  time.Time // when the oldest in the queues was polled; zero: they are empty
 	flight int       // batches emitted and not yet committed
 	paused bool
+	extra  int // bytes that filters add to each row
 }
 
 // limits is when a lane's queues make a batch.
@@ -31,9 +32,9 @@ type limits struct {
 	age    time.Duration
 }
 
-// rowBytes is a record's part of a load's body, about: its bytes, and what is
-// added to say where it came from.
-func rowBytes(r *kgo.Record) int { return len(r.Value) + 64 }
+// rowGrowth is what a row has besides its record's bytes and what filters add,
+// about: where it came from.
+const rowGrowth = 64
 
 // add puts a record into the queue of its partition.
 func (l *lane) add(p *partition, r *kgo.Record, now time.Time) {
@@ -45,10 +46,11 @@ func (l *lane) add(p *partition, r *kgo.Record, now time.Time) {
 }
 
 func (l *lane) count(r *kgo.Record, n int) {
-	l.weight += n * weight(r)
+	l.weight += n * (len(r.Value) + recordWeight)
 	if !r.Attrs.IsControl() {
 		l.rows += n
-		l.bytes += n * rowBytes(r)
+		l.bytes += n * (len(r.Value) + rowGrowth + l.extra)
+		l.weight += n * l.extra
 	}
 }
 
@@ -103,7 +105,7 @@ func (l *lane) remove(p *partition) {
 // the partitions of the spans.
 func (l *lane) fill(b *pipeline.Batch, max *limits) []*partition {
 	var parts []*partition
-	var taken lane // what is in b
+	taken := lane{extra: l.extra} // what is in b
 	l.first++
 	for i := range l.parts {
 		p := l.parts[(l.first+i)%len(l.parts)]

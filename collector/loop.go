@@ -1,14 +1,10 @@
 package collector
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"millrace/internal/kafkaconn"
 	"millrace/internal/pipeline"
 )
 
@@ -33,6 +29,11 @@ func (s *source) loop() {
 			s.advance(c)
 		case r := <-s.rebalances:
 			s.rebalance(r)
+		case t := <-s.explained:
+			t.part.explaining = false
+			if s.parts[t.part.id] == t.part {
+				s.troubled(t.part, t.err)
+			}
 		case drained := <-s.draining:
 			s.drain()
 			close(drained)
@@ -51,63 +52,6 @@ func (s *source) loop() {
 			return
 		}
 		timer.Reset(s.wait())
-	}
-}
-
-// take queues what a poll returned. Records of a partition that is not ours,
-// or that is being set back, are thrown away.
-func (s *source) take(fetches kgo.Fetches) {
-	now := time.Now()
-	fetches.EachPartition(func(t kgo.FetchTopicPartition) {
-		if t.Err != nil {
-			s.fetchError(t.Topic, t.Partition, t.Err)
-			return
-		}
-		p := s.parts[t.Partition]
-		if p == nil || t.Topic != s.config.Topic || len(t.Records) == 0 {
-			return
-		}
-		s.fetched()
-		p.lag.end.Store(max(p.lag.end.Load(), t.HighWatermark))
-		if p.rewind || s.isDraining {
-			return
-		}
-		if !p.begun {
-			p.begun = true
-			p.acks.Begin(offset{t.Records[0].Offset, -1})
-		}
-		for _, r := range t.Records {
-			p.lane.add(p, r, now)
-		}
-		p.next = t.Records[len(t.Records)-1].Offset + 1
-		p.moved()
-	})
-}
-
-// fetched says that fetches work again.
-func (s *source) fetched() {
-	if s.fetchFailed {
-		s.fetchFailed = false
-		s.health.set("fetch", nil)
-	}
-}
-
-// fetchError says why a partition, or the whole topic, is not read. The client
-// goes on trying, except where an offset is out of range.
-func (s *source) fetchError(topic string, id int32, err error) {
-	var group *kgo.ErrGroupSession
-	switch {
-	case ignorable(err), errors.As(err, &group): // the watch reports the group's
-	case errors.Is(err, kerr.OffsetOutOfRange):
-		s.work.Go(func() { s.explainRange(id) })
-	default:
-		err = kafkaconn.Explain(err, s.subject)
-		if id >= 0 {
-			err = fmt.Errorf("read topic %q, partition %d: %w", topic, id, err)
-		}
-		s.health.set("fetch", err)
-		s.fetchFailed = true
-		s.lags.failed()
 	}
 }
 
@@ -148,8 +92,8 @@ func (s *source) throttle(l *lane) {
 
 // launch emits a batch of the lane's records.
 func (s *source) launch(l *lane, now time.Time) {
-	// There are two batches per lane and at most one is out, or two at the
-	// end: this waits only for one that is just being put back.
+	// There is a batch per lane and none of it is on its way: this waits only
+	// for one that is just being put back.
 	b, err := s.pool.Get(s.stop)
 	if err != nil {
 		return
@@ -184,13 +128,15 @@ func (s *source) settle(f *flight) {
 		p := span.part
 		switch {
 		case p.lost:
+			// All that the account has to read again, though it may belong to a
+			// newer assignment of the partition to us: that is moved from one
+			// term of the books to another, and the sum stays right.
 			if f.err != nil {
-				span.part.account.HandOver()
+				p.account.HandOver()
 			}
 		case f.err != nil:
 			p.acks.Fail(span.seq)
-			p.lane.drop(p)
-			p.rewind = true
+			p.setBack()
 			s.interrupts.raise()
 		default:
 			if low, moved := p.acks.Done(span.seq); moved {
@@ -201,32 +147,13 @@ func (s *source) settle(f *flight) {
 	s.commit(c)
 }
 
-// rewind sets the client back to where a batch was given back. It is called
-// between a poll and the next one, while the group cannot take partitions
-// away: the client asks for both.
-func (s *source) rewind() {
-	set := map[int32]kgo.EpochOffset{}
-	for id, p := range s.parts {
-		if !p.rewind || p.acks.Open() > 0 || s.isDraining {
-			continue
-		}
-		low := p.acks.Rewind()
-		set[id] = kgo.EpochOffset{Offset: low.at, Epoch: low.epoch}
-		p.rewind, p.next = false, low.at
-		p.moved()
-	}
-	if len(set) > 0 {
-		s.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{s.config.Topic: set})
-	}
-}
-
-// drain emits what is queued, for the last time. A lane with a batch on its
-// way gets a second one: the output is about to close, and the order of acks
-// keeps the offsets right.
+// drain emits what is queued, for the last time. A lane with a batch on its way
+// gets no second one: as long as the first is stuck nothing behind it can be
+// committed, and each restart would load it again.
 func (s *source) drain() {
 	now := time.Now()
 	for _, l := range s.lanes {
-		if _, any := l.due(&s.limits); any {
+		if _, any := l.due(&s.limits); any && l.flight == 0 {
 			s.launch(l, now)
 		}
 		for _, p := range l.parts {

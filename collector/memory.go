@@ -7,14 +7,13 @@ package collector
 //
 // base is the runtime, the clients and their connections. fetch is what the
 // Kafka client holds of answers it has decompressed and that were not polled
-// yet. live is what is in batches, of which each lane has at most two: one
-// that is loaded (its records, and their rows encoded: twice) and one whose
-// records are queued (once). So
+// yet. live is what each lane holds: a batch that is loaded (its records, and
+// their rows encoded: twice) and the queue of the next one (once). So
 //
 //	live = lanes * 3 * batch
 //
-// where a record weighs its bytes and recordWeight, its share of the structs
-// that point to them. Go's collector wants room above what is live, or it runs
+// where a record weighs its bytes, what filters add to it, and recordWeight, its
+// share of the structs that point to them. Go's collector wants room above what is live, or it runs
 // all the time: that is what garbage is for.
 const (
 	baseMemory   = 48 << 20
@@ -38,8 +37,10 @@ const (
 	// ratio is how much larger logs become that are decompressed: 20 with
 	// lz4, 30 with zstd at its fastest.
 	ratio = 24
-	// leaders is how many brokers are expected to answer at the same time.
-	leaders = 3
+	// concurrentFetches is how many answers the client asks for or holds at a
+	// time, however many brokers there are. Two, so that one that waits for
+	// new records does not hold up the others.
+	concurrentFetches = 2
 )
 
 // shareMemory computes the sizes for one of a number of pipelines.
@@ -48,7 +49,7 @@ func shareMemory(limit, pipelines, lanes int) memory {
 	fetch := share / allParts * fetchParts
 	m := memory{batch: share / allParts * liveParts / (3 * lanes)}
 	// The upper bound is the client's own default.
-	m.fetch = min(max(fetch/(leaders*ratio), 64<<10), 50<<20)
+	m.fetch = min(max(fetch/(concurrentFetches*ratio), 64<<10), 50<<20)
 	m.fetchPartition = min(m.fetch, 1<<20)
 	m.decompressed = max(fetch, 32<<20)
 	return m

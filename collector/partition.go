@@ -34,8 +34,8 @@ type partition struct {
 	origin  *pipeline.Origin
 	lane    *lane
 
-	// acks orders the spans that are on their way. It begins at the offset of
-	// the first record that is polled.
+	// acks orders the spans that are on their way. It begins at the group's
+	// offset, or without one at that of the first record that is polled.
 	acks  pipeline.Acks[offset]
 	begun bool
 	// queue holds what was polled and is in no batch yet.
@@ -49,6 +49,10 @@ type partition struct {
 	// rewind says that a span of it was given back: what is polled is thrown
 	// away until the client was set back to the lowest open offset.
 	rewind bool
+	// suspect says that a fetch failed since records came last: if the next
+	// ones do not begin at next, they are read again from the low offset.
+	suspect    bool
+	explaining bool // explainRange was called
 
 	lag *lag
 }
@@ -57,19 +61,28 @@ type partition struct {
 type lag struct {
 	end      atomic.Int64 // the log's end, -1: not known yet
 	position atomic.Int64 // up to where records are in the table, -1: not known yet
+	failed   atomic.Int64 // when the last fetch error was, in Unix nanoseconds; 0: none since the last record
 }
 
-// records is the number of records between our position and the log's end.
-func (l *lag) records() int64 {
+// records is the number of records between our position and the log's end;
+// false: not known yet.
+func (l *lag) records() (n int64, known bool) {
 	end, position := l.end.Load(), l.position.Load()
-	if end < 0 || position < 0 {
-		return 0
-	}
-	return max(0, end-position)
+	return max(0, end-position), end >= 0 && position >= 0
 }
 
-// weight is what a record counts against the size of batches and loads.
-func weight(r *kgo.Record) int { return len(r.Value) + recordWeight }
+// begin says where the partition is read from.
+func (p *partition) begin(at offset) {
+	p.begun, p.next = true, at.at
+	p.acks.Begin(at)
+	p.moved()
+}
+
+// setBack asks for a rewind to the low offset.
+func (p *partition) setBack() {
+	p.lane.drop(p)
+	p.rewind = true
+}
 
 // low is the offset before which everything is in the table.
 func (p *partition) low() offset { return p.acks.Low() }

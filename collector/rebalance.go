@@ -12,8 +12,9 @@ import (
 // rebalance is a change of what is assigned to us.
 type rebalance struct {
 	assigned, revoked, lost []int32
-	done                    chan struct{} // closed: the group may go on
-	deadline                time.Time     // of waiting for loads on their way
+	started                 map[int32]offset // where assigned ones are read from
+	done                    chan struct{}    // closed: the group may go on
+	deadline                time.Time        // of waiting for loads on their way
 	parts                   []*partition
 }
 
@@ -58,6 +59,11 @@ func (s *source) rebalance(r *rebalance) {
 			r.parts = append(r.parts, p)
 		}
 	}
+	for id, at := range r.started {
+		if p := s.parts[id]; p != nil && !p.begun {
+			p.begin(at)
+		}
+	}
 	r.deadline = time.Now().Add(s.revokeWait)
 	s.revoking = append(s.revoking, r)
 }
@@ -80,9 +86,6 @@ func (s *source) assign(id int32) {
 		origin: &pipeline.Origin{Account: a, Partition: id},
 		lag:    s.lags.open(s.config.Topic, id),
 	}
-	if committed, ok := s.client.CommittedOffsets()[s.config.Topic][id]; ok && committed.Offset >= 0 {
-		p.lag.position.Store(committed.Offset)
-	}
 	best.parts = append(best.parts, p)
 	s.parts[id] = p
 	if best.paused {
@@ -101,7 +104,7 @@ func (s *source) letGo(p *partition) {
 	}
 	delete(s.parts, p.id)
 	s.lags.close(p.id)
-	s.health.set(rangePart(p.id), nil)
+	s.health.set(partitionPart(p.id), nil)
 }
 
 // release ends the changes for which there is nothing to wait for any more.

@@ -22,7 +22,7 @@ const (
 	// may exceed a batch.
 	pollRecords = 10_000
 	// fetchWait is how long a broker holds a fetch that finds nothing.
-	fetchWait = 500 * time.Millisecond
+	fetchWait = 250 * time.Millisecond
 	// defaultRevokeWait is well below the rebalance timeout of a minute, after
 	// which the group would go on without us.
 	defaultRevokeWait = 10 * time.Second
@@ -40,7 +40,8 @@ type sourceOptions struct {
 	limits   limits
 	memory   memory
 	lanes    int
-	pool     *pipeline.Pool // of at least two batches a lane
+	extra    int            // bytes that filters add to each row
+	pool     *pipeline.Pool // of at least a batch a lane
 	ledger   *pipeline.Ledger
 	log      *slog.Logger
 	registry prometheus.Registerer // nil: no metrics
@@ -70,6 +71,7 @@ type source struct {
 	next       chan struct{}
 	outcomes   chan *flight // room for every batch, so that Done never blocks
 	committed  chan *commit
+	explained  chan explanation
 	rebalances chan *rebalance
 	draining   chan chan struct{}
 	closing    chan struct{}
@@ -83,14 +85,13 @@ type source struct {
 	lags       lags
 
 	// Owned by the loop.
-	lanes      []*lane
-	parts      map[int32]*partition
-	accounts   map[int32]*pipeline.Account
-	revoking   []*rebalance
-	inFlight   int // batches emitted and not yet committed
-	isDraining bool
-	// fetchFailed says that the last thing heard of a fetch was an error.
-	fetchFailed bool
+	lanes       []*lane
+	parts       map[int32]*partition
+	accounts    map[int32]*pipeline.Account
+	revoking    []*rebalance
+	inFlight    int // batches emitted and not yet committed
+	isDraining  bool
+	fetchFailed bool      // an error about the whole topic, and no record since
 	deadline    time.Time // of closing; zero: not closing
 }
 
@@ -116,6 +117,7 @@ func newSource(o sourceOptions) (*source, error) {
 		next:          make(chan struct{}),
 		outcomes:      make(chan *flight, o.pool.Size()),
 		committed:     make(chan *commit),
+		explained:     make(chan explanation),
 		rebalances:    make(chan *rebalance),
 		draining:      make(chan chan struct{}),
 		closing:       make(chan struct{}),
@@ -128,7 +130,7 @@ func newSource(o sourceOptions) (*source, error) {
 	}
 	s.stop, s.cancel = context.WithCancel(context.Background())
 	for range o.lanes {
-		s.lanes = append(s.lanes, &lane{})
+		s.lanes = append(s.lanes, &lane{extra: o.extra})
 	}
 	s.watch = kafkaconn.NewWatch(s.subject, func(err error) { s.health.set("connection", err) })
 	opts, err := s.options()
@@ -173,7 +175,9 @@ func (s *source) options() ([]kgo.Opt, error) {
 		kgo.OnPartitionsAssigned(s.onAssigned),
 		kgo.OnPartitionsRevoked(s.onRevoked),
 		kgo.OnPartitionsLost(s.onLost),
+		kgo.AdjustFetchOffsetsFn(s.onStart),
 		kgo.FetchMaxWait(fetchWait),
+		kgo.MaxConcurrentFetches(concurrentFetches),
 		kgo.FetchMaxBytes(int32(s.memory.fetch)),
 		kgo.FetchMaxPartitionBytes(int32(s.memory.fetchPartition)),
 		kgo.MaxDecompressBatchBytes(s.memory.decompressed),

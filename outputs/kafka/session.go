@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"strconv"
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -121,7 +120,7 @@ func (s *session) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	limit, err := describeLimit(ctx, admin, topic)
+	limit, err := kafkaconn.TopicLimit(ctx, admin, topic)
 	switch {
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		s.warnLimit()
@@ -130,32 +129,6 @@ func (s *session) connect(ctx context.Context) error {
 	}
 	s.setLimit(limit)
 	return nil
-}
-
-// describeLimit reads the topic's max.message.bytes. It needs DescribeConfigs
-// on the topic.
-func describeLimit(ctx context.Context, admin *kadm.Client, topic string) (int, error) {
-	all, err := admin.DescribeTopicConfigs(ctx, topic)
-	if err != nil {
-		return 0, err
-	}
-	config, err := all.On(topic, nil)
-	if err != nil {
-		return 0, err
-	}
-	if config.Err != nil {
-		return 0, config.Err
-	}
-	for _, c := range config.Configs {
-		if c.Key == "max.message.bytes" {
-			n, err := strconv.Atoi(c.MaybeValue())
-			if err != nil {
-				return 0, fmt.Errorf("read max.message.bytes of topic %q: %w", topic, err)
-			}
-			return n, nil
-		}
-	}
-	return 0, nil
 }
 
 // setLimit takes the topic's limit, 0 if it is not known. A limit that was
