@@ -329,11 +329,17 @@ func TestLoadsWithAddedFieldsKeepTheirSize(t *testing.T) {
 	}
 }
 
+// pipelinesOf is the list of pipelines of a configuration.
+func pipelinesOf(yaml string) string {
+	_, list, _ := strings.Cut(yaml, "pipelines:\n")
+	return list
+}
+
 // One pipeline that cannot work does not stop another.
 func TestPipelinesAreIndependent(t *testing.T) {
 	b, srv := newBroker(t, 1), newStarRocks(t)
 	second := strings.NewReplacer("name: kong", "name: broken", "millrace-kong", "other", "table: kong_log_events", "table: nonesuch").
-		Replace(testYAML[strings.Index(testYAML, "  - name"):])
+		Replace(pipelinesOf(testYAML))
 	second = fmt.Sprintf(second, b.addrs[0], srv.URL(), srv.MySQLAddr())
 	p := run(t, b, srv, "dead_letter: {topic: logging.kong.dead}\n", "dead_letter: {topic: logging.kong.dead}\n"+second)
 	b.produce(0, logRecords("m", 10)...)

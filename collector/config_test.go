@@ -90,7 +90,7 @@ func TestMemoryDecidesHowManyLoadsMayRun(t *testing.T) {
 // Two pipelines of one group and topic would share its partitions between two
 // tables.
 func TestOneGroupForTwoPipelines(t *testing.T) {
-	second := strings.Replace(leastYAML[strings.Index(leastYAML, "  - name"):], "name: kong", "name: other", 1)
+	second := strings.Replace(pipelinesOf(leastYAML), "name: kong", "name: other", 1)
 	_, err := decode(leastYAML + second)
 	if err == nil || !strings.Contains(err.Error(), "pipelines[1].source.kafka.group: must not be that of pipeline kong") {
 		t.Error(err)

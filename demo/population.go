@@ -42,6 +42,7 @@ func population(seed uint64) []*pod {
 	return pods
 }
 
+//nolint:revive // what tells one gateway from another
 func gateway(seed uint64, source uint16, namespace, name, environment string, share float64) *pod {
 	p := newPod(namespace, name, map[string]string{
 		"app": "kong-kong", "app.kubernetes.io/component": "app", "app.kubernetes.io/instance": "kong",

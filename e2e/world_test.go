@@ -25,7 +25,7 @@ const (
 	containers   = 4
 	nodeName     = "node-1"
 	dbPassword   = "table-secret"
-	maxRows      = 5000 // of a load; with it the bound on what a kill of the collector repeats
+	maxRows      = 1000 // of a load; with it the bound on what a kill of the collector repeats
 	lanes        = 2
 	healthFilter = `^127\.0\.0\.1 `
 )

@@ -8,6 +8,8 @@ const pieceSize = 16 << 10
 
 // appendPiece writes one line of the CRI log format: time, stream, tag, text.
 // The time is RFC 3339 with nanoseconds, of which trailing zeros are cut.
+//
+//nolint:revive // the parts of a line
 func appendPiece(buf []byte, at time.Time, stream string, tag byte, text string) []byte {
 	buf = at.AppendFormat(buf, time.RFC3339Nano)
 	buf = append(buf, ' ')

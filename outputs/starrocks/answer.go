@@ -15,7 +15,6 @@ const maxAnswer = 1 << 20
 // StreamLoadContext (BE), TransactionResult and RestBaseResult (FE):
 // encoding/json does not mind the case of the keys.
 type answer struct {
-	TxnId              int64
 	Status             string
 	ExistingJobStatus  string
 	Message            string
