@@ -23,7 +23,7 @@ const secret = "agent-secret"
 
 func start(t *testing.T, opts ...kfake.Opt) *kafkatest.Broker {
 	t.Helper()
-	b, err := kafkatest.Start(t.TempDir(), append([]kfake.Opt{
+	b, err := kafkatest.Start(kafkatest.TempDir(t), append([]kfake.Opt{
 		kfake.User(kafkaconn.ScramSHA512, "agent", secret, kafkatest.WriteACL("logs")),
 		kfake.SeedTopics(1, "logs", "other"),
 	}, opts...)...)

@@ -61,7 +61,7 @@ func startBroker(t *testing.T, opts ...kfake.Opt) *kafkatest.Broker {
 // startBare starts a broker with the topic and a superuser.
 func startBare(t *testing.T, opts ...kfake.Opt) *kafkatest.Broker {
 	t.Helper()
-	b, err := kafkatest.Start(t.TempDir(), append([]kfake.Opt{kfake.SeedTopics(4, topic)}, opts...)...)
+	b, err := kafkatest.Start(kafkatest.TempDir(t), append([]kfake.Opt{kfake.SeedTopics(4, topic)}, opts...)...)
 	check(t, err)
 	t.Cleanup(b.Stop)
 	return b

@@ -11,8 +11,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
+	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -181,4 +183,17 @@ func acl(topic string, op kmsg.ACLOperation) kfake.ACL {
 		Operation: op,
 		Allow:     true,
 	}
+}
+
+// TempDir is a directory for a broker's data, removed at the end of the test.
+// Unlike that of testing.T it may be left behind: a broker that was stopped
+// with a request in its hands can write for a moment longer.
+func TempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "millrace-kafka-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) }) //nolint:errcheck // see above
+	return dir
 }
