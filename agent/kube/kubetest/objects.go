@@ -85,15 +85,6 @@ func (s *Server) SetNamespace(n *corev1.Namespace) {
 	o.namespaces[n.Name] = n
 }
 
-// DeleteNamespace deletes a namespace, but not its pods.
-func (s *Server) DeleteNamespace(name string) {
-	o := s.objects
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.version++
-	delete(o.namespaces, name)
-}
-
 // Expire forgets the history: a watch from before now is answered 410, as
 // after a compaction of etcd or a restart of the API server. Watches that run
 // are cut.

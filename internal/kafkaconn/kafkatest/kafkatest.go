@@ -169,9 +169,6 @@ func (b *Broker) Allow(ctx context.Context, user string, op kadm.ACLOperation, t
 // WriteACL is an option's argument: the right to produce to a topic.
 func WriteACL(topic string) kfake.ACL { return acl(topic, kmsg.ACLOperationWrite) }
 
-// ReadACL is the right to consume from a topic.
-func ReadACL(topic string) kfake.ACL { return acl(topic, kmsg.ACLOperationRead) }
-
 // DescribeConfigsACL is the right to read a topic's settings.
 func DescribeConfigsACL(topic string) kfake.ACL { return acl(topic, kmsg.ACLOperationDescribeConfigs) }
 
