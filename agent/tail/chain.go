@@ -234,7 +234,7 @@ func previous(listed []entry, e entry) string {
 func (c *chain) drop(n int) {
 	for _, f := range c.files[:n] {
 		f.fingerprint() //nolint:errcheck // what is known of it is what counts
-		if size, err := f.size(); err == nil && f.end > 0 && size > f.end {
+		if size, err := f.size(); err == nil && !f.replaced && f.end > 0 && size > f.end {
 			c.missed("the runtime wrote to a rotated file after it was left", slog.String("file", f.name), slog.Int64("from", f.end), slog.Int64("to", size))
 		}
 		c.passed = append(c.passed, f.id)
@@ -253,6 +253,16 @@ func (c *chain) close() {
 		c.metrics.openFiles.Dec()
 	}
 	c.files = nil
+}
+
+// index is the index of the file with the given place in the chain. Files stay
+// open as long as a position, or an unfinished line, begins in them.
+func (c *chain) index(seq int) int {
+	i := slices.IndexFunc(c.files, func(f *file) bool { return f.seq == seq })
+	if i < 0 {
+		panic("BUG: position in a file that was let go")
+	}
+	return i
 }
 
 // find is the index of the file with the identity id, -1 if it is not there.

@@ -212,19 +212,14 @@ func (c *container) rewind() {
 	c.finished.Store(false)
 	c.records = pos.records
 	first := pos.begin()
-	for i, f := range c.chain.files {
-		if f.seq == first.Seq {
-			c.chain.current().rest()
-			c.chain.at, c.replay = i, &pos
-			c.seek(first.Offset)
-			if lost := f.records - pos.records; f.replaced && lost > 0 {
-				c.account.Lost(lost, pipeline.Truncated)
-				c.chain.missed("it was truncated before it was delivered", slog.String("file", f.name), slog.Int64("records", lost))
-			}
-			return
-		}
+	c.chain.current().rest()
+	c.chain.at, c.replay = c.chain.index(first.Seq), &pos
+	c.seek(first.Offset)
+	f := c.chain.current()
+	if lost := f.records - pos.records; f.replaced && lost > 0 {
+		c.account.Lost(lost, pipeline.Truncated)
+		c.chain.missed("it was truncated before it was delivered", slog.String("file", f.name), slog.Int64("records", lost))
 	}
-	panic("BUG: the position lies in a file that was let go")
 }
 
 // position is where reading has got to.
@@ -234,7 +229,7 @@ func (c *container) position() Position {
 	for i, mark := range []**Mark{&p.Stdout, &p.Stderr} {
 		if c.joiners[i].Open() {
 			start := c.joiners[i].start
-			start.File = c.identity(c.fileAt(start.Seq))
+			start.File = c.identity(c.chain.files[c.chain.index(start.Seq)])
 			*mark = &start
 		}
 	}
@@ -247,17 +242,6 @@ func (c *container) identity(f *file) FileID {
 		c.warn("read log file", err)
 	}
 	return f.id
-}
-
-// fileAt is the open file with the given place in the chain. Files stay open
-// as long as a position, or an unfinished line, begins in them.
-func (c *container) fileAt(seq int) *file {
-	for _, f := range c.chain.files {
-		if f.seq == seq {
-			return f
-		}
-	}
-	panic("BUG: position in a file that was let go")
 }
 
 // warn counts trouble with this container's files, and logs it the first time
