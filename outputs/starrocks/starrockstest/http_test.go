@@ -83,6 +83,7 @@ func TestFrontendRefusals(t *testing.T) {
 		if err := s.StartBackend(1); err != nil {
 			t.Fatal(err)
 		}
+		client.CloseIdleConnections() // the restart broke them
 		if r := put(t, s, goodRow); r.Status != "Success" {
 			t.Errorf("backend back: %s", r.raw)
 		}
