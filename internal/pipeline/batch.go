@@ -25,9 +25,10 @@ type Batch struct {
 	// the same ID always means the same records. Empty where it does not.
 	ID string
 
-	used   int // records that were added, filtered ones too
-	pool   *Pool
-	onDone func(b *Batch, err error)
+	used     int // records that were added, filtered ones too
+	pool     *Pool
+	released bool // the pool has the memory back
+	onDone   func(b *Batch, err error)
 }
 
 // Span is what a batch holds of one container or partition: a run of records
@@ -136,7 +137,24 @@ func (b *Batch) Done(err error) {
 	if b.onDone != nil {
 		b.onDone(b, err)
 	}
+	if b.released {
+		b.pool = nil
+		return
+	}
 	b.pool.put(b)
+}
+
+// Release gives the batch's records and bytes back to its pool before the
+// outcome is known: the far end has them, and says later whether they count.
+// Only Spans are left; Done follows as ever. It panics when the batch is Done
+// or released already.
+func (b *Batch) Release() {
+	if b.pool == nil || b.released {
+		panic("BUG: batch released twice or after it was done")
+	}
+	b.pool.put(&Batch{Records: b.Records, Mem: b.Mem, Out: b.Out, used: b.used, pool: b.pool})
+	b.Records, b.Mem, b.Out, b.used = nil, Arena{}, nil, 0
+	b.released = true
 }
 
 func (s *Span) settle(err error) {

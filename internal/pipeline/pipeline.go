@@ -52,7 +52,8 @@ type Filter interface {
 }
 
 // Output takes ownership of b in Write and calls b.Done exactly once, now or
-// later, from any goroutine. Before Done(nil) it has told the batch the
+// later, from any goroutine. A batch may have no records, and a span none: the
+// positions count all the same. Before Done(nil) it has told the batch the
 // outcome of each record, by Delivered or Dropped. Write does not block: the
 // pool bounds how many batches exist.
 //
@@ -99,10 +100,6 @@ func (p *Pipeline) emit(b *Batch) {
 	if len(p.Filters) > 0 {
 		b.filter(p.Filters)
 	}
-	// Output.Write may release the batch before it returns.
-	if len(b.Records) == 0 {
-		b.Done(nil)
-		return
-	}
+	// Even without records: the position of lines that were filtered counts.
 	p.Output.Write(b)
 }
