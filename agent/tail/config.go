@@ -84,7 +84,11 @@ type Options struct {
 	// Pool bounds what is in flight.
 	Pool *pipeline.Pool
 	// Ledger gets an account for each container, with LabelNames.
-	Ledger     *pipeline.Ledger
+	Ledger *pipeline.Ledger
+	// Transactional says that the output commits positions with the records:
+	// nothing is read before Restore.
+	Transactional bool
+
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 

@@ -50,6 +50,8 @@ type container struct {
 	offset   int64 // in the chain's current file
 	records  int64 // emitted, and not rewound
 	followed time.Time
+	awaiting bool      // the committed position is not known yet
+	announce bool      // the position counts even if no record leads there
 	resume   *Position // from before the start, until the chain is found
 	replay   *Position // lines before it have been read, except unfinished ones
 	joiners  [2]joiner
@@ -82,7 +84,7 @@ func (c *container) poll(now time.Time) (news bool) {
 	if err := c.chain.update(now); err != nil {
 		c.warn("look for log files", err)
 	}
-	if len(c.chain.files) == 0 {
+	if c.awaiting || len(c.chain.files) == 0 {
 		return false
 	}
 	if !c.begun.Load() {
@@ -94,7 +96,7 @@ func (c *container) poll(now time.Time) (news bool) {
 		}
 		c.finished.Store(false)
 	}
-	return !c.failed.Load() && c.origins.ready(c, now) && c.behind(now)
+	return !c.failed.Load() && c.origins.ready(c, now) && (c.announce || c.behind(now))
 }
 
 // behind says whether a visit would read something or move on.
@@ -149,6 +151,7 @@ func (c *container) advance(now time.Time) {
 	from.rest()
 	c.chain.at++
 	c.seek(0)
+	c.announce = true // or the file would be held until the next line
 	c.log.Debug("next log file", "file", c.chain.current().name, "after", from.name)
 }
 
@@ -205,6 +208,7 @@ func (c *container) trim(now time.Time) {
 // rewind goes back to the last position up to which everything is delivered.
 func (c *container) rewind() {
 	c.failed.Store(false)
+	c.announce = c.options.Transactional
 	pos := c.acks.Rewind()
 	for i := range c.joiners {
 		c.joiners[i].Drop()

@@ -26,12 +26,6 @@ const (
 	minSpace = 4 << 10
 )
 
-// reached is the position in a batch's span.
-type reached struct {
-	container *container
-	position  Position
-}
-
 // filling is a batch while a worker reads into it.
 type filling struct {
 	*pipeline.Batch
@@ -56,13 +50,14 @@ func (c *container) visit(b *filling) (more bool) {
 	b.Begin(c.account)
 	more = c.fill(b)
 	span := &b.Spans[len(b.Spans)-1]
-	if span.Records() == 0 {
+	if span.Records() == 0 && !c.announce {
 		b.Spans = b.Spans[:len(b.Spans)-1]
 		return more
 	}
+	c.announce = false
 	c.records += int64(span.Records())
 	pos := c.position()
-	span.Position = &reached{container: c, position: pos}
+	span.Position = &reached{container: c, key: c.target.Key, position: &pos}
 	span.Seq = c.acks.Add(pos)
 	return more
 }

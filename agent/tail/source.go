@@ -47,11 +47,16 @@ type Source struct {
 
 	mu         sync.Mutex
 	saved      map[string]Position // of containers that have not begun
-	wake       sync.Cond           // ready is not empty, or the end
+	wake       sync.Cond           // there is something to send, or the end
+	awaiting   bool                // Restore has not been called and is to be
+	notices    map[string]*Position
 	containers map[string]*container
 	ready      []*container
 	stopped    bool
 	tick       int
+
+	// notified is whose records notices are: there are none.
+	notified pipeline.Account
 }
 
 // state says who reads a container.
@@ -82,7 +87,8 @@ func New(o Options) (*Source, error) {
 	dropGone(saved, o.LogDir)
 	o.metrics = newMetrics(o.Registerer)
 	o.started = time.Now()
-	s := &Source{options: o, store: st, saved: saved, containers: map[string]*container{}}
+	s := &Source{options: o, store: st, saved: saved, awaiting: o.Transactional,
+		notices: map[string]*Position{}, containers: map[string]*container{}}
 	s.wake.L = &s.mu
 	return s, nil
 }
@@ -120,9 +126,8 @@ func (s *Source) Follow(t Target) {
 	c.chain = chain{dir: filepath.Join(s.options.LogDir, t.Key), log: c.log, metrics: &s.options.metrics}
 	c.followed = time.Now()
 	c.metadata.Store(&t.Metadata)
-	if pos, ok := s.saved[t.Key]; ok {
-		pos = pos.clone()
-		c.resume = &pos
+	if c.awaiting = s.awaiting; !c.awaiting {
+		c.resumeFrom(s.saved, t.Key)
 	}
 	s.containers[t.Key] = c
 	s.options.metrics.containers.Inc()
@@ -255,6 +260,9 @@ func (c *container) done() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.awaiting {
+		return false
+	}
 	neverBegan := len(c.chain.files) == 0 && (why == unfollowed || !c.chain.exists)
 	return c.finished.Load() || neverBegan
 }
@@ -265,23 +273,28 @@ func (s *Source) remove(c *container) {
 	c.mu.Lock()
 	c.chain.close()
 	c.mu.Unlock()
-	delete(s.containers, c.target.Key)
-	delete(s.saved, c.target.Key)
-	if leaving(c.leaving.Load()) == unfollowed && c.begun.Load() {
+	key := c.target.Key
+	delete(s.containers, key)
+	switch {
+	case leaving(c.leaving.Load()) == podGone:
+		delete(s.saved, key)
+		s.notify(key, nil)
+	case c.begun.Load():
 		pos := c.acks.Low()
 		pos.Left = true
-		s.saved[c.target.Key] = pos
+		s.saved[key] = pos
+		s.notify(key, &pos)
 	}
 	s.touched.Store(true)
 	s.options.Ledger.Close(c.account)
 	s.options.metrics.containers.Dec()
 }
 
-// await waits until a container is ready; false at the end.
+// await waits until there is something to send; false at the end.
 func (s *Source) await() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.ready) == 0 && !s.stopped {
+	for len(s.ready) == 0 && len(s.notices) == 0 && !s.stopped {
 		s.wake.Wait()
 	}
 	return !s.stopped
@@ -309,17 +322,14 @@ func (s *Source) work(ctx context.Context, emit func(*pipeline.Batch)) {
 		if err != nil {
 			return
 		}
-		if c := s.next(); c != nil {
-			s.fill(b, c, emit)
-		} else {
-			s.options.Pool.Put(b) // another worker was faster
-		}
+		s.fill(b, s.next(), emit)
 	}
 }
 
 // fill reads from c and, as long as there is room, from other containers that
 // are ready, and emits the batch. The containers are released only after
-// that: no other worker may overtake with what comes next.
+// that: no other worker may overtake with what comes next. c is nil when
+// another worker was faster, or there are only notices.
 func (s *Source) fill(b *pipeline.Batch, c *container, emit func(*pipeline.Batch)) {
 	filling := filling{Batch: b, now: time.Now()}
 	type visited struct {
@@ -334,6 +344,7 @@ func (s *Source) fill(b *pipeline.Batch, c *container, emit func(*pipeline.Batch
 		}
 		c = s.next()
 	}
+	s.addNotices(b)
 	s.options.metrics.readBytes.Add(float64(filling.raw))
 	if len(b.Spans) == 0 {
 		s.options.Pool.Put(b)
@@ -352,7 +363,12 @@ func (s *Source) fill(b *pipeline.Batch, c *container, emit func(*pipeline.Batch
 func (s *Source) settled(b *pipeline.Batch, err error) {
 	for i := range b.Spans {
 		span := &b.Spans[i]
-		c := span.Position.(*reached).container
+		r := span.Position.(*reached)
+		c := r.container
+		if c == nil {
+			s.settledNotice(r, err)
+			continue
+		}
 		if err != nil {
 			c.failed.Store(true)
 			c.acks.Fail(span.Seq)

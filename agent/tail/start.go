@@ -30,6 +30,7 @@ func (c *container) begin(i int, off int64) {
 	c.chain.drop(i)
 	f := c.chain.current()
 	c.offset = off
+	c.announce = c.options.Transactional
 	c.beginAt(Position{File: c.identity(f), Offset: off, Seq: f.seq})
 }
 
