@@ -39,6 +39,10 @@ func Run(ctx context.Context, c *Config, p *ops.Process) error {
 		return fmt.Errorf("make data_dir: %w", err)
 	}
 	limitMemory(c.MemoryLimit)
+	unclaimed, err := c.claimDirs()
+	if err != nil {
+		return err
+	}
 	watcher, err := kube.New(kube.Options{Config: c.Kubernetes, DataDir: c.DataDir, Logger: p.Logger,
 		Report: func(err error) { p.Health.Set("kubernetes", err) }})
 	if err != nil {
@@ -46,7 +50,11 @@ func Run(ctx context.Context, c *Config, p *ops.Process) error {
 	}
 	a := &assembly{config: c, process: p, watcher: watcher}
 	for i := range c.Pipelines {
-		if err := a.start(ctx, &c.Pipelines[i]); err != nil {
+		err := unclaimed[i]
+		if err == nil {
+			err = a.start(ctx, &c.Pipelines[i])
+		}
+		if err != nil {
 			// Restarting would only hide the sentence that says what to do.
 			p.Health.Set(c.Pipelines[i].Name+"/source", err)
 		}
@@ -86,6 +94,8 @@ func (a *assembly) start(ctx context.Context, c *PipelineConfig) error {
 		Ledger:     ledger,
 		Logger:     log,
 		Registerer: registry,
+
+		Transactional: c.Output.Kafka != nil && c.Output.Kafka.Delivery == kafka.ExactlyOnce,
 	})
 	if err != nil {
 		return err
@@ -94,7 +104,7 @@ func (a *assembly) start(ctx context.Context, c *PipelineConfig) error {
 	if err != nil {
 		return err
 	}
-	output, err := a.output(c, log)
+	output, err := a.output(c, source, log)
 	if err != nil {
 		return err
 	}
@@ -106,14 +116,18 @@ func (a *assembly) start(ctx context.Context, c *PipelineConfig) error {
 }
 
 // output makes the output that the configuration names.
-func (a *assembly) output(c *PipelineConfig, log *slog.Logger) (pipeline.Output, error) {
+func (a *assembly) output(c *PipelineConfig, source *tail.Source, log *slog.Logger) (pipeline.Output, error) {
 	condition := c.Name + "/output"
 	a.process.Health.Expect(condition)
 	report := func(err error) { a.process.Health.Set(condition, err) }
 	switch {
 	case c.Output.Kafka != nil:
-		return kafka.New(kafka.Options{Config: *c.Output.Kafka, Pipeline: c.Name, Logger: log,
-			Registerer: a.process.Registry, Report: report})
+		options := kafka.Options{Config: *c.Output.Kafka, Pipeline: c.Name, Logger: log,
+			Registerer: a.process.Registry, Report: report}
+		if err := a.transactional(&options, source); err != nil {
+			return nil, err
+		}
+		return kafka.New(options)
 	case c.Output.Stdout != nil:
 		return stdout.New(os.Stdout, report), nil
 	default:

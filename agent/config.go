@@ -4,6 +4,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"millrace/agent/kube"
@@ -35,7 +36,11 @@ type Config struct {
 // PipelineConfig is one straight line from containers to an output.
 type PipelineConfig struct {
 	// Name is part of every position and metric of the pipeline.
-	Name    string           `yaml:"name"`
+	Name string `yaml:"name"`
+	// PreviousName is what the pipeline was called before: its positions are
+	// taken over where it has none by its own name.
+	PreviousName string `yaml:"previous_name"`
+
 	Source  SourceConfig     `yaml:"source"`
 	Filters []filters.Config `yaml:"filters"`
 	Output  OutputConfig     `yaml:"output"`
@@ -78,6 +83,9 @@ func (c *Config) Validate(e *config.Errors) {
 	names := make([]string, len(c.Pipelines))
 	for i := range c.Pipelines {
 		names[i] = c.Pipelines[i].Name
+		if previous := c.Pipelines[i].PreviousName; slices.ContainsFunc(c.Pipelines, func(p PipelineConfig) bool { return p.Name == previous && previous != "" }) {
+			e.Add(fmt.Sprintf("pipelines[%d].previous_name", i), "must not be the name of a pipeline that is configured: %q", previous)
+		}
 		if containers := c.Pipelines[i].Source.Containers; containers != nil {
 			key := fmt.Sprintf("pipelines[%d].source.containers", i)
 			containers.Selection.ValidateMetadata(e, key, c.Kubernetes.Metadata)
