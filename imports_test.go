@@ -44,6 +44,7 @@ var arrows = []struct{ from, to string }{
 	{"demo/kubelet", ""},
 	{"demo/traffic", ""},
 	{"demo", "agent/kube/kubetest demo/audit demo/kubelet demo/traffic internal/certtest internal/pipeline manifests/starrocks outputs/starrocks/starrockstest"},
+	{"demo/starrocks", "outputs/starrocks/starrockstest"},
 	{"e2e", ""},
 }
 

@@ -75,6 +75,7 @@ func (s *source) rewind() {
 			continue
 		}
 		low := p.acks.Rewind()
+		p.account.Rewound()
 		set[id] = kgo.EpochOffset{Offset: low.at, Epoch: low.epoch}
 		p.rewind, p.suspect, p.next = false, false, low.at
 		p.moved()

@@ -23,6 +23,7 @@ const (
 	partitions = 4
 	group      = "millrace-kong"
 	scram512   = "SCRAM-SHA-512"
+	positions  = "millrace.positions" // the agent makes it
 )
 
 // cluster is a Kafka broker in this process, with TLS, SCRAM and ACLs, at one
@@ -53,7 +54,12 @@ func startCluster(dir string, ca *certtest.CA, secrets map[string]string) (*clus
 		kfake.Superuser(scram512, "admin", secrets["admin"]),
 		kfake.User(scram512, "agent", secrets["agent"],
 			allow(kmsg.ACLResourceTypeTopic, topic, kmsg.ACLOperationWrite),
-			allow(kmsg.ACLResourceTypeTopic, topic, kmsg.ACLOperationDescribeConfigs)),
+			allow(kmsg.ACLResourceTypeTopic, topic, kmsg.ACLOperationDescribeConfigs),
+			allow(kmsg.ACLResourceTypeTopic, positions, kmsg.ACLOperationCreate),
+			allow(kmsg.ACLResourceTypeTopic, positions, kmsg.ACLOperationDescribeConfigs),
+			allow(kmsg.ACLResourceTypeTopic, positions, kmsg.ACLOperationRead),
+			allow(kmsg.ACLResourceTypeTopic, positions, kmsg.ACLOperationWrite),
+			prefixed(kmsg.ACLResourceTypeTransactionalId, "millrace-", kmsg.ACLOperationWrite)),
 		kfake.User(scram512, "collector", secrets["collector"],
 			allow(kmsg.ACLResourceTypeTopic, topic, kmsg.ACLOperationRead),
 			allow(kmsg.ACLResourceTypeGroup, group, kmsg.ACLOperationRead)),
@@ -73,6 +79,12 @@ func startCluster(dir string, ca *certtest.CA, secrets map[string]string) (*clus
 
 func allow(kind kmsg.ACLResourceType, name string, op kmsg.ACLOperation) kfake.ACL {
 	return kfake.ACL{Resource: kind, Name: name, Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: op, Allow: true}
+}
+
+func prefixed(kind kmsg.ACLResourceType, prefix string, op kmsg.ACLOperation) kfake.ACL {
+	acl := allow(kind, prefix, op)
+	acl.Pattern = kmsg.ACLResourcePatternTypePrefixed
+	return acl
 }
 
 // freePort is a port of the loopback address that nobody uses just now.

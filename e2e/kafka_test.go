@@ -22,6 +22,8 @@ type broker struct {
 	topic   string
 	group   string
 	control string // the command; empty with kfake
+	// positions is the agent's own topic, transactionalID that of its node.
+	positions, transactionalID string
 }
 
 const agentPassword, collectorPassword = "agent-secret", "collector-secret"
@@ -30,7 +32,8 @@ const agentPassword, collectorPassword = "agent-secret", "collector-secret"
 // the topic yet.
 func newBroker(t *testing.T) *broker {
 	b := &broker{T: t, topic: fmt.Sprintf("logging.kong-%08x", rand.Uint32()), control: os.Getenv("KAFKA_CONTROL")}
-	b.group = b.topic + "-collector"
+	b.group, b.positions = b.topic+"-collector", b.topic+"-positions"
+	b.transactionalID = "millrace-" + clusterUID + "-" + nodeName + "-kong"
 	if b.control == "" {
 		b.fake()
 		return b
@@ -38,6 +41,7 @@ func newBroker(t *testing.T) *broker {
 	b.addr = os.Getenv("BOOTSTRAP_SASL")
 	b.tls = "tls: {ca_file: " + os.Getenv("KAFKA_CA") + "}"
 	b.run("topic", b.topic, fmt.Sprint(partitions))
+	b.run("topic", b.positions, "1", "cleanup.policy=compact")
 	return b
 }
 
@@ -55,7 +59,10 @@ func (b *broker) fake() {
 		return kfake.ACL{Resource: kind, Name: name, Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: op, Allow: true}
 	}
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, b.topic), kfake.EnableSASL(), kfake.EnableACLs(),
-		kfake.User("SCRAM-SHA-512", "agent", agentPassword, allow(kmsg.ACLResourceTypeTopic, b.topic, kmsg.ACLOperationWrite)),
+		kfake.User("SCRAM-SHA-512", "agent", agentPassword, allow(kmsg.ACLResourceTypeTopic, b.topic, kmsg.ACLOperationWrite),
+			allow(kmsg.ACLResourceTypeTopic, b.positions, kmsg.ACLOperationCreate), allow(kmsg.ACLResourceTypeTopic, b.positions, kmsg.ACLOperationDescribeConfigs),
+			allow(kmsg.ACLResourceTypeTopic, b.positions, kmsg.ACLOperationRead), allow(kmsg.ACLResourceTypeTopic, b.positions, kmsg.ACLOperationWrite),
+			allow(kmsg.ACLResourceTypeTransactionalId, b.transactionalID, kmsg.ACLOperationWrite)),
 		kfake.User("SCRAM-SHA-512", "collector", collectorPassword,
 			allow(kmsg.ACLResourceTypeTopic, b.topic, kmsg.ACLOperationRead), allow(kmsg.ACLResourceTypeGroup, b.group, kmsg.ACLOperationRead)))
 	if err != nil {
@@ -80,7 +87,8 @@ func (b *broker) run(args ...string) string {
 
 func (b *broker) allowAgent() {
 	if b.control != "" {
-		b.run("allow", "producer", "agent", b.topic)
+		b.run("allow", "txn", "agent", b.topic+","+b.positions, b.transactionalID)
+		b.run("allow", "consumer", "agent", b.positions, "unused")
 	}
 }
 

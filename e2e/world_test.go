@@ -24,6 +24,7 @@ import (
 const (
 	containers   = 4
 	nodeName     = "node-1"
+	clusterUID   = "uid-of-kube-system"
 	dbPassword   = "table-secret"
 	maxRows      = 1000 // of a load; with it the bound on what a kill of the collector repeats
 	lanes        = 2
@@ -154,10 +155,11 @@ pipelines:
       kafka:
         brokers: ["%[4]s"]
         topic: %[5]s
-        delivery: at_least_once
+        delivery: exactly_once
+        transaction: {positions_topic: %[7]s}
         %[6]s
         sasl: {username: agent, password_file: %[1]s/agent.password}
-`, w.dir, nodeName, healthFilter, w.broker.addr, w.broker.topic, w.broker.tls))
+`, w.dir, nodeName, healthFilter, w.broker.addr, w.broker.topic, w.broker.tls, w.broker.positions))
 }
 
 func (w *world) collector() *process {

@@ -1,11 +1,13 @@
 package tail
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,11 +18,12 @@ const (
 	// listing counts as complete: kernels stamp files with the time of the
 	// last tick, so two changes within a few milliseconds look like one.
 	dirSettle = time.Second
-	// maxHeld bounds the open files of one container. What is beyond is
-	// opened when earlier files are delivered, unless it is deleted first.
-	maxHeld = 64
-	// maxPassed bounds the files that are remembered after they were let go,
-	// so that they are known again under another name; kubelet keeps five.
+	// maxOpen bounds the files of one container that are open because they
+	// could not be linked. What is beyond is taken in when earlier ones are
+	// delivered, unless it is deleted first.
+	maxOpen = 64
+	// maxPassed bounds the files that are remembered after they were let go
+	// and have lost their names, so that they are known again under others.
 	maxPassed = 32
 	// takeTries bounds the listings of a directory that does not hold still.
 	takeTries = 5
@@ -28,28 +31,42 @@ const (
 
 // chain is the files of one container, oldest first: files[at] is being read,
 // those before it are read and not delivered. A file enters the chain once,
-// whatever it is called by then: renamed by a rotation, compressed, or both.
-// One goroutine at a time uses it.
+// whatever it is called by then: renamed by a rotation, compressed, or both;
+// from then on it is held, see spool. One goroutine at a time uses it.
 type chain struct {
-	dir     string
-	log     *slog.Logger
-	metrics *metrics
+	dir      string
+	spoolDir string // of its links
+	spool    *spool
+	log      *slog.Logger
+	metrics  *metrics
 
 	files   []*file
 	at      int
 	nextSeq int
+	loaded  bool // files holds what a former process held
+	// newest is the last of them, until the directory was looked at; gap is
+	// the file behind it, if others may be missing in between.
+	newest, gap *file
 
 	// known are the names in the directory whose files are or were in the
 	// chain, with their inodes.
 	known map[string]inode
 	// passed are files that were let go.
-	passed []FileID
+	passed []Passed
 	// waiting are names there was no room for.
 	waiting []entry
+	// symlinks are the names being written that lead elsewhere: a rotation
+	// there does not change the directory.
+	symlinks []entry
 
 	changed unix.Timespec // the directory's time of change when it was listed
 	settled bool          // nothing can hide behind that time
 	exists  bool
+
+	weight  atomic.Int64 // of files that only we keep on the disk
+	read    int64        // of the current file
+	version int          // rises when delivered may have changed
+	before  deliveredBefore
 }
 
 // inode is a file's identity as long as it is not deleted.
@@ -59,19 +76,24 @@ type inode struct{ device, number uint64 }
 func (c *chain) current() *file { return c.files[c.at] }
 
 // update takes in what is new in the directory. It costs one system call while
-// nothing is.
+// nothing is, and one more for a symbolic link.
 func (c *chain) update(now time.Time) error {
+	if err := c.load(); err != nil {
+		return err
+	}
 	var st unix.Stat_t
 	switch err := unix.Stat(c.dir, &st); err {
 	case nil:
 	case unix.ENOENT:
-		c.exists = false
+		if c.exists || c.known == nil {
+			c.vanished()
+		}
 		return nil
 	default:
 		return fmt.Errorf("stat %q: %w", c.dir, err)
 	}
 	c.exists = true
-	if c.settled && st.Mtim == c.changed {
+	if c.settled && st.Mtim == c.changed && !c.ledElsewhere() {
 		return nil
 	}
 	c.settled = false
@@ -87,6 +109,39 @@ func (c *chain) update(now time.Time) error {
 		}
 	}
 	return nil // it does not hold still: the next look will do
+}
+
+// load takes in what a former process held, once.
+func (c *chain) load() error {
+	if c.loaded {
+		return nil
+	}
+	files, err := c.held()
+	if err != nil {
+		return err
+	}
+	c.loaded, c.files = true, files
+	if len(files) > 0 {
+		c.newest = files[len(files)-1]
+		c.nextSeq = max(c.nextSeq, c.newest.seq)
+	}
+	return nil
+}
+
+// vanished takes in that the directory is gone, and all names with it.
+func (c *chain) vanished() {
+	c.exists, c.settled = false, false
+	c.known, c.waiting, c.symlinks, c.newest = map[string]inode{}, nil, nil, nil
+	c.weigh()
+}
+
+// ledElsewhere says whether a symbolic link stands for another file now.
+func (c *chain) ledElsewhere() bool {
+	return slices.ContainsFunc(c.symlinks, func(e entry) bool {
+		id, err := statInode(c.dir, e)
+		was, known := c.known[e.name]
+		return (err == nil) != known || id != was
+	})
 }
 
 // take opens the files that are new. Names are listed again afterwards,
@@ -112,23 +167,35 @@ func (c *chain) take() (still bool, err error) {
 // finding is what a look at a listing found.
 type finding struct {
 	names   map[string]inode // of files that are known now
-	renamed map[*file]string // stamps of open files that were rotated
+	renamed map[*file]entry  // files of the chain under the names they have
+	twins   map[*file]twin   // their content elsewhere
 	opened  []*file
 	waiting []entry
 	still   bool
 }
 
+// twin is a compressed file, or a copy, of one that is in the chain.
+type twin struct {
+	entry
+	inode uint64
+}
+
 // look opens the listed files that are new, up to one that cannot be opened:
 // what is behind it must not overtake it.
 func (c *chain) look(listed []entry) (found finding, err error) {
-	found = finding{names: map[string]inode{}, renamed: map[*file]string{}, still: true}
+	found = finding{names: map[string]inode{}, renamed: map[*file]entry{}, twins: map[*file]twin{}, still: true}
+	open := c.unlinked()
 	for i, e := range listed {
-		if len(c.files)+len(found.opened) >= maxHeld {
+		if open+len(found.opened) >= maxOpen {
 			found.waiting = listed[i:]
 			return found, nil
 		}
 		if err := c.lookAt(e, &found); err != nil {
-			if found.still = !errors.Is(err, fs.ErrNotExist); !found.still {
+			missing := errors.Is(err, fs.ErrNotExist)
+			if missing && e.symlink {
+				continue // what it led to is gone
+			}
+			if found.still = !missing; missing {
 				err = nil
 			}
 			return found, err
@@ -146,16 +213,16 @@ func (c *chain) lookAt(e entry, found *finding) error {
 	if was, ok := c.known[e.name]; ok && was == id {
 		return nil
 	}
-	if f := c.open(id); f != nil {
-		found.renamed[f] = e.rotated
+	if f := c.having(id); f != nil {
+		found.renamed[f] = e
 		return nil
 	}
-	f, err := openFile(c.dir, e)
+	f, err := openFile(c.dir, e, c.metrics)
 	if err != nil {
 		delete(found.names, e.name)
 		return err
 	}
-	if c.had(f) {
+	if c.had(f, found) {
 		f.close()
 		return nil
 	}
@@ -163,41 +230,134 @@ func (c *chain) lookAt(e entry, found *finding) error {
 	return nil
 }
 
-// open is the chain's open file with the inode, nil if there is none.
-func (c *chain) open(id inode) *file {
+// having is the chain's file with the inode, nil if there is none.
+func (c *chain) having(id inode) *file {
 	for _, f := range c.files {
-		if f.id.Device == id.device && f.id.Inode == id.number {
+		if f.id.Device == id.device && f.id.Inode == id.number && !f.replaced {
 			return f
 		}
 	}
 	return nil
 }
 
-// had says whether a file is, under another name or compressed, one that the
-// chain has or had.
-func (c *chain) had(f *file) bool {
-	for _, g := range c.files {
-		if g.fingerprint() == nil && f.is(&g.id) {
+// had says whether a file's content is, under another name or compressed, that
+// of one that the chain has or had.
+func (c *chain) had(f *file, found *finding) bool {
+	for i, g := range c.files {
+		read := g.end
+		if i == c.at {
+			read = c.read
+		}
+		if g.fingerprint() == nil && f.is(&g.id, read) && g.given == nil {
+			found.twins[g] = twin{f.entry, f.id.Inode}
 			return true
 		}
 	}
-	return slices.ContainsFunc(c.passed, func(id FileID) bool { return f.is(&id) })
+	for i := range c.passed {
+		if p := &c.passed[i]; p.is(f) {
+			p.Inode = f.id.Inode
+			return true
+		}
+	}
+	return false
 }
 
 // admit makes what was found part of the chain.
 func (c *chain) admit(listed []entry, found finding) {
-	for f, stamp := range found.renamed {
-		f.rotated, f.id.Rotated = stamp, stamp
+	for f, e := range found.renamed {
+		f.entry, f.dir, f.id.Rotated = e, c.dir, e.rotated
+		c.retitle(f)
+	}
+	for f, t := range found.twins {
+		if f.twin = t.inode; !t.gzip {
+			f.copy = t.name
+		}
+		if f.rotated == "" && t.rotated != "" {
+			f.rotated, f.id.Rotated = t.rotated, t.rotated
+		}
 	}
 	for _, f := range found.opened {
-		c.nextSeq++
-		f.seq = c.nextSeq
 		f.id.Previous = previous(listed, f.entry)
-		c.files = append(c.files, f)
-		c.metrics.openFiles.Inc()
+		c.add(f, len(c.files))
 	}
 	c.countMissed(listed)
 	c.known, c.waiting = found.names, found.waiting
+	c.symlinks = c.symlinks[:0]
+	for _, e := range listed {
+		if e.symlink && e.rotated == "" {
+			c.symlinks = append(c.symlinks, e)
+		}
+	}
+	c.weigh()
+	c.findGap()
+}
+
+// add gives a file a place in the chain and holds it.
+func (c *chain) add(f *file, i int) {
+	c.nextSeq++
+	f.seq = c.nextSeq
+	c.files = slices.Insert(c.files, i, f)
+	if f.f == nil || !c.spool.hold(f, c.spoolDir) {
+		return
+	}
+	if i != c.at {
+		f.relax()
+	}
+}
+
+// anew says whether the file after the current one is the beginning of
+// something else, so that no line goes on in it: of another run of the
+// container, behind a gap, or beside a file that is gone and was not rotated.
+// Static pods begin again so, with the same UID and restart count.
+func (c *chain) anew() bool {
+	last, next := c.files[c.at], c.files[c.at+1]
+	return next.restart != last.restart || next == c.gap || next.rotated == "" && last.rotated == "" && !next.symlink && !last.replaced
+}
+
+// retitle makes a file's link carry its place and name.
+func (c *chain) retitle(f *file) {
+	if err := c.spool.retitle(f); err != nil {
+		c.metrics.errors.Inc()
+		c.log.Warn("trouble with a held file; its order is kept only until a restart", "error", err)
+	}
+}
+
+// unlinked counts the files that have to stay open.
+func (c *chain) unlinked() (n int) {
+	for _, f := range c.files {
+		if f.link == "" && !f.replaced {
+			n++
+		}
+	}
+	return n
+}
+
+// weigh finds out which files have no name any more, and what they take.
+func (c *chain) weigh() {
+	c.version++
+	names := make(map[uint64]bool, len(c.known))
+	for _, id := range c.known {
+		names[id.number] = true
+	}
+	for i := range c.passed {
+		c.passed[i].there = names[c.passed[i].Inode]
+	}
+	var sum int64
+	for _, f := range c.files {
+		f.named = names[f.id.Inode] && !f.replaced
+		if !names[f.twin] {
+			f.twin = 0
+		}
+		var st unix.Stat_t
+		switch {
+		case f.replaced || f.named:
+			f.weight = 0
+		case f.weight == 0 && f.stat(&st) == nil:
+			f.weight = max(st.Size, 1)
+		}
+		sum += f.weight
+	}
+	c.weight.Store(sum)
 }
 
 // countMissed counts the files there was no room for and that are gone.
@@ -207,15 +367,9 @@ func (c *chain) countMissed(listed []entry) {
 			return l.restart == e.restart && (l.rotated == e.rotated || e.rotated == "")
 		})
 		if !there {
-			c.missed("log file was deleted before there was room to open it", slog.String("file", e.name))
+			c.missed(missedNoRoom, slog.String("file", e.name))
 		}
 	}
-}
-
-// missed counts and tells that lines were lost.
-func (c *chain) missed(what string, attrs ...any) {
-	c.metrics.missed.Inc()
-	c.log.Warn("lines of a log file are lost", append([]any{"because", what}, attrs...)...)
 }
 
 // previous is the stamp of the youngest rotated file that is older than e.
@@ -229,60 +383,61 @@ func previous(listed []entry, e entry) string {
 	return stamp
 }
 
-// drop closes the first n files, all before the current one, and remembers
+// drop lets go of the first n files, all before the current one, and remembers
 // them.
 func (c *chain) drop(n int) {
 	for _, f := range c.files[:n] {
 		f.fingerprint() //nolint:errcheck // what is known of it is what counts
-		if size, err := f.size(); err == nil && !f.replaced && f.end > 0 && size > f.end {
-			c.missed("the runtime wrote to a rotated file after it was left", slog.String("file", f.name), slog.Int64("from", f.end), slog.Int64("to", size))
+		if size, err := f.size(); !f.replaced && f.end > 0 && err == nil && size > f.end {
+			c.missed(missedLate, slog.String("file", f.name), slog.Int64("from", f.end), slog.Int64("to", size))
+			c.missedBytes(missedLate, size-f.end)
 		}
-		c.passed = append(c.passed, f.id)
+		if !f.replaced {
+			c.passed = append(c.passed, Passed{Inode: cmp.Or(f.twin, f.id.Inode), Print: f.id.Print})
+		}
+		c.spool.letGo(f)
 		f.close()
-		c.metrics.openFiles.Dec()
 	}
-	c.passed = c.passed[max(0, len(c.passed)-maxPassed):]
 	c.files = slices.Delete(c.files, 0, n)
 	c.at -= n
+	c.weigh()
+	c.forget()
 }
 
-// close closes all files.
+// forget lets the oldest passed files go that are not in the directory any
+// more, if there are too many.
+func (c *chain) forget() {
+	over := len(c.passed) - maxPassed
+	c.passed = slices.DeleteFunc(c.passed, func(p Passed) bool {
+		over--
+		return over >= 0 && !p.there
+	})
+}
+
+// close closes all files. They stay held.
 func (c *chain) close() {
 	for _, f := range c.files {
 		f.close()
-		c.metrics.openFiles.Dec()
 	}
 	c.files = nil
+	c.weight.Store(0)
+}
+
+// leave lets go of all files: they are delivered, or nobody wants them.
+func (c *chain) leave() {
+	for _, f := range c.files {
+		c.spool.letGo(f)
+	}
+	c.close()
+	c.spool.tidy(c.spoolDir)
 }
 
 // index is the index of the file with the given place in the chain. Files stay
-// open as long as a position, or an unfinished line, begins in them.
+// in it as long as a position, or an unfinished line, begins in them.
 func (c *chain) index(seq int) int {
 	i := slices.IndexFunc(c.files, func(f *file) bool { return f.seq == seq })
 	if i < 0 {
 		panic("BUG: position in a file that was let go")
 	}
 	return i
-}
-
-// find is the index of the file with the identity id, -1 if it is not there.
-func (c *chain) find(id *FileID) int {
-	return slices.IndexFunc(c.files, func(f *file) bool { return f.is(id) })
-}
-
-// after is the index of the first file that is younger than a file which is
-// not there any more. Files are deleted oldest first, so that the youngest
-// rotated file it had before it tells, where its own name does not. A chain
-// that has only lower restart counts is another container's by the same name.
-func (c *chain) after(id *FileID) int {
-	stamp := max(id.Rotated, id.Previous)
-	for i, f := range c.files {
-		if f.restart > id.Restart || f.restart == id.Restart && (f.rotated == "" || f.rotated > stamp) {
-			return i
-		}
-	}
-	if n := len(c.files); n > 0 && c.files[n-1].restart < id.Restart {
-		return 0
-	}
-	return len(c.files)
 }

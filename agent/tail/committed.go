@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"millrace/internal/pipeline"
 )
@@ -82,7 +83,7 @@ func (s *Source) Restore(committed map[string][]byte) error {
 		saved[key] = pos
 	}
 	here := maps.Clone(saved)
-	dropGone(here, s.options.LogDir)
+	dropGone(here, s.options.LogDir, s.spool)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,6 +122,7 @@ func (c *container) resumeFrom(saved map[string]Position, key string) {
 	if pos, ok := saved[key]; ok {
 		pos = pos.clone()
 		c.resume = &pos
+		c.chain.passed = slices.Clone(pos.Passed)
 	}
 }
 

@@ -2,6 +2,7 @@ package tail
 
 import (
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,9 @@ type Config struct {
 	JoinPartial bool `yaml:"join_partial"`
 	// MaxLine bounds the message of a record; the rest of the line is cut.
 	MaxLine config.Size `yaml:"max_line"`
+	// SpoolLimit bounds what deleted files that are not delivered take on the
+	// disk; beyond it the oldest are given up.
+	SpoolLimit config.Size `yaml:"spool_limit"`
 }
 
 // SetDefaults implements config.Defaulter.
@@ -27,6 +31,7 @@ func (c *Config) SetDefaults() {
 	c.StartAt = "beginning"
 	c.JoinPartial = true
 	c.MaxLine = 1 << 20
+	c.SpoolLimit = 1 << 30
 }
 
 // Validate implements config.Validator.
@@ -34,6 +39,9 @@ func (c *Config) Validate(e *config.Errors) {
 	e.Enum("start_at", c.StartAt, "beginning", "end")
 	if c.MaxLine < 1<<10 || c.MaxLine > 64<<20 {
 		e.Add("max_line", "must be from 1KiB to 64MiB")
+	}
+	if c.SpoolLimit < 1<<20 {
+		e.Add("spool_limit", "must be at least 1MiB")
 	}
 }
 
@@ -79,8 +87,13 @@ type Options struct {
 	Config Config
 	// LogDir is kubelet's pod log directory, /var/log/pods.
 	LogDir string
-	// DataDir is where positions are kept; it belongs to this source alone.
+	// DataDir is where positions are kept, and links to files that must not be
+	// lost; it belongs to this source alone. Links need it to be on the same
+	// file system and below the same mount as LogDir.
 	DataDir string
+	// BootID tells one run of the node's kernel from others; empty: what
+	// /proc/sys/kernel/random/boot_id says.
+	BootID string
 	// Pool bounds what is in flight.
 	Pool *pipeline.Pool
 	// Ledger gets an account for each container, with LabelNames.
@@ -94,4 +107,5 @@ type Options struct {
 
 	metrics metrics
 	started time.Time
+	link    func(f *os.File, path string) error // nil: a hard link
 }

@@ -2,7 +2,6 @@ package tail
 
 import (
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,6 +56,7 @@ type container struct {
 	joiners  [2]joiner
 	origins  origins
 	scanned  int64     // there is no end of line before it in the current file
+	seen     int64     // size that the current file had when there was news
 	rotated  time.Time // when the current file's successor was first seen at its end
 	warned   map[string]bool
 
@@ -81,6 +81,7 @@ func (c *container) poll(now time.Time) (news bool) {
 		c.rewind()
 	}
 	c.trim(now)
+	c.chain.read = c.offset
 	if err := c.chain.update(now); err != nil {
 		c.warn("look for log files", err)
 	}
@@ -88,7 +89,9 @@ func (c *container) poll(now time.Time) (news bool) {
 		return false
 	}
 	if !c.begun.Load() {
-		c.start()
+		if c.start(); !c.begun.Load() {
+			return false
+		}
 	}
 	if c.finished.Load() {
 		if leaving(c.leaving.Load()) != staying {
@@ -103,7 +106,7 @@ func (c *container) poll(now time.Time) (news bool) {
 func (c *container) behind(now time.Time) bool {
 	f := c.chain.current()
 	if f.replaced {
-		return c.canAdvance(now)
+		return c.canAdvance(now) || c.canFinish()
 	}
 	size, err := f.size()
 	switch {
@@ -116,6 +119,7 @@ func (c *container) behind(now time.Time) bool {
 		c.truncated(size, now)
 		return true
 	case size > c.offset && size > c.scanned:
+		c.seen = size
 		return true
 	}
 	return c.canAdvance(now) || c.canFinish()
@@ -144,13 +148,17 @@ func (c *container) canFinish() bool {
 	return why == unfollowed || why == podGone && !c.chain.exists
 }
 
-// advance goes on to the next file of the chain.
-func (c *container) advance(now time.Time) {
+// advance goes on to the next file of the chain. inSpan are the records read
+// by then that c.records does not have yet.
+func (c *container) advance(now time.Time, inSpan int64) {
 	from := c.chain.current()
-	from.end, from.left, from.records = c.offset, now, c.records
+	from.end, from.left, from.records = c.offset, now, c.records+inSpan
+	c.identity(from) // it may have grown, and is to be known again
 	from.rest()
 	c.chain.at++
 	c.seek(0)
+	c.seen = 0
+	c.lose(inSpan)
 	c.announce = true // or the file would be held until the next line
 	c.log.Debug("next log file", "file", c.chain.current().name, "after", from.name)
 }
@@ -162,31 +170,38 @@ func (c *container) seek(off int64) {
 }
 
 // truncated deals with a file whose content was replaced in place: the new
-// content continues the chain as if it were another file.
+// content continues the chain as if it were another file. What was not read of
+// the old one is read from a copy, if there is one.
 func (c *container) truncated(size int64, now time.Time) {
 	f := c.chain.current()
 	c.log.Warn("log file was truncated in place; reading it from its beginning",
-		"file", f.f.Name(), "size", size, "read", c.offset)
+		"file", f.where(), "size", size, "read", c.offset)
 	c.options.metrics.truncated.Inc()
-	again, err := openFile(c.chain.dir, f.entry)
+	again := *f
+	again.id = FileID{Restart: f.restart, Rotated: f.rotated, Device: f.id.Device, Inode: f.id.Inode}
+	again.twin, again.copy, again.records = 0, "", 0
+	original, err := c.chain.copyOf(f, c.offset)
 	if err != nil {
-		c.warn("open truncated log file", err)
+		c.warn("open the copy of a truncated log file", err)
+	}
+	f.f, f.gz, f.link = nil, nil, ""
+	if err := again.fingerprint(); err != nil {
+		c.warn("read truncated log file", err)
+	}
+	if original != nil {
+		f.entry, f.id.Device, f.id.Inode, f.id.Rotated, f.f = original.entry, original.id.Device, original.id.Inode, original.rotated, original.f
+		f.twin, f.copy = 0, ""
+		c.chain.insert(&again)
+		c.chain.spool.hold(f, c.chain.spoolDir)
 		return
 	}
 	f.replaced = true
-	c.chain.insert(again)
-	c.advance(now)
-}
-
-// insert puts a file right behind the current one. The files behind it have
-// not been read: no position knows their numbers.
-func (c *chain) insert(f *file) {
-	c.files = slices.Insert(c.files, c.at+1, f)
-	c.metrics.openFiles.Inc()
-	for _, later := range c.files[c.at+1:] {
-		c.nextSeq++
-		later.seq = c.nextSeq
+	if unread := c.seen - c.offset; unread > 0 {
+		c.chain.missed(missedTruncated, slog.String("file", f.name), slog.Int64("from", c.offset), slog.Int64("to", c.seen))
+		c.chain.missedBytes(missedTruncated, unread)
 	}
+	c.chain.insert(&again)
+	c.advance(now, 0)
 }
 
 // trim closes files that are delivered to the end.
@@ -210,6 +225,7 @@ func (c *container) rewind() {
 	c.failed.Store(false)
 	c.announce = c.options.Transactional
 	pos := c.acks.Rewind()
+	c.account.Rewound()
 	for i := range c.joiners {
 		c.joiners[i].Drop()
 	}
@@ -219,11 +235,24 @@ func (c *container) rewind() {
 	c.chain.current().rest()
 	c.chain.at, c.replay = c.chain.index(first.Seq), &pos
 	c.seek(first.Offset)
+	c.lose(0)
+}
+
+// lose takes in that reading has come to a file whose content is gone: records
+// that were read of it and not delivered cannot be read again.
+func (c *container) lose(inSpan int64) {
 	f := c.chain.current()
-	if lost := f.records - pos.records; f.replaced && lost > 0 {
-		c.account.Lost(lost, pipeline.Truncated)
-		c.chain.missed("it was truncated before it was delivered", slog.String("file", f.name), slog.Int64("records", lost))
+	lost := f.records - c.records - inSpan
+	if !f.replaced || lost <= 0 {
+		return
 	}
+	c.records += lost
+	if f.given != nil {
+		c.account.Lost(lost, pipeline.SpoolFull)
+		return
+	}
+	c.account.Lost(lost, pipeline.Truncated)
+	c.chain.missed(missedTruncated, slog.String("file", f.name), slog.Int64("records", lost))
 }
 
 // position is where reading has got to.
@@ -237,7 +266,14 @@ func (c *container) position() Position {
 			*mark = &start
 		}
 	}
+	c.complete(&p)
 	return p
+}
+
+// complete adds to a position what is known of the files before it.
+func (c *container) complete(p *Position) {
+	p.Boot = c.options.BootID
+	p.Passed = c.chain.delivered(p.begin().Seq)
 }
 
 // identity is the file's, with a fingerprint of what is there by now.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -11,40 +12,87 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// file is one open log file of a container. An open file cannot be taken away
-// by a deletion and its inode cannot be given to another, so a file that is in
-// a container's chain is safe and unmistakable.
+// file is one log file of a container's chain. It is held by a link in the
+// spool or, where there is none, by being open: it cannot be taken away by a
+// deletion, and its inode cannot be given to another, so a file that is in a
+// chain is safe and unmistakable.
 type file struct {
-	entry     // under the name it had when it was opened or renamed last
-	seq   int // place in the container's chain
-	id    FileID
-	f     *os.File
-	gz    *gzipReader // nil: not compressed, or not being read
-	end   int64       // where it was left; 0: it was not
-	left  time.Time   // when it was left
+	entry          // under the name it had when it was found or renamed last
+	dir     string // where it was found
+	seq     int    // place in the container's chain
+	id      FileID
+	link    string   // its link, or the note in its place; empty: there is none
+	f       *os.File // nil: not open
+	metrics *metrics
+	gz      *gzipReader // nil: not compressed, or not being read
+	end     int64       // where it was left; 0: it was not
+	left    time.Time   // when it was left
+
+	// named says that it has a name in the container's directory; twin is the
+	// inode of the compressed file, or of the copy, by which it has.
+	named bool
+	twin  uint64
+	// weight is what it takes on the disk, once it has lost its name.
+	weight int64
+	// inherited says that a former process held it.
+	inherited bool
+	// copy is the name of a plain copy of it in the directory; empty: none.
+	copy string
 	// records is the number of records of the container up to its end.
 	records int64
-	// replaced says that its content is gone: it was truncated in place.
+	// replaced says that its content is gone: it was truncated in place, or
+	// given up.
 	replaced bool
+	given    *given // what was given up of it, nil: nothing
 }
 
 // errNotRegular is why a directory or a device by a log file's name is left
 // alone.
 var errNotRegular = errors.New("not a regular file")
 
+// errNotOpen is trouble that has nothing to do with a file's content and may
+// pass, such as too many open files.
+var errNotOpen = errors.New("it cannot be opened")
+
 // openFile opens the file of e in dir.
-func openFile(dir string, e entry) (*file, error) {
-	// A FIFO by the name of a log file must not block the agent.
-	f, err := os.OpenFile(filepath.Join(dir, e.name), os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
+func openFile(dir string, e entry, m *metrics) (*file, error) {
+	opened := &file{entry: e, dir: dir, metrics: m, named: true, id: FileID{Restart: e.restart, Rotated: e.rotated}}
+	if err := opened.openAt(opened.where()); err != nil {
 		return nil, err
 	}
-	opened := &file{entry: e, f: f, id: FileID{Restart: e.restart, Rotated: e.rotated}}
 	if err := opened.identify(); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("open %q: %w", f.Name(), err)
+		opened.close()
+		return nil, fmt.Errorf("open %q: %w", opened.where(), err)
 	}
 	return opened, nil
+}
+
+func (f *file) openAt(path string) error {
+	// A FIFO by the name of a log file must not block the agent.
+	opened, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	f.f = opened
+	f.metrics.openFiles.Inc()
+	return nil
+}
+
+// where is the file's path, for people.
+func (f *file) where() string { return filepath.Join(f.dir, f.name) }
+
+// ready opens the file again after it was closed.
+func (f *file) ready() error {
+	if f.f != nil {
+		return nil
+	}
+	switch err := f.openAt(f.link); {
+	case errors.Is(err, fs.ErrNotExist):
+		return err // nobody but a person can have removed it: it is lost
+	case err != nil:
+		return fmt.Errorf("%w: %w", errNotOpen, err)
+	}
+	return nil
 }
 
 func statInode(dir string, e entry) (inode, error) {
@@ -56,9 +104,29 @@ func statInode(dir string, e entry) (inode, error) {
 	return inode{st.Dev, st.Ino}, nil
 }
 
+// stat describes the file, open or not.
+func (f *file) stat(st *unix.Stat_t) error {
+	var err error
+	if f.f != nil {
+		err = unix.Fstat(int(f.f.Fd()), st)
+	} else {
+		err = unix.Stat(f.link, st)
+	}
+	if err != nil {
+		return fmt.Errorf("stat %q: %w", f.where(), err)
+	}
+	return nil
+}
+
+// gone says whether an open file has no name left, anywhere.
+func (f *file) gone() bool {
+	var st unix.Stat_t
+	return f.stat(&st) == nil && st.Nlink == 0
+}
+
 func (f *file) identify() error {
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.f.Fd()), &st); err != nil {
+	if err := f.stat(&st); err != nil {
 		return err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
@@ -69,7 +137,8 @@ func (f *file) identify() error {
 }
 
 // fingerprint takes in what has been written to the beginning of the file
-// since the last call, until the fingerprint is complete.
+// since the last call, until the fingerprint is complete. Of other content,
+// after a truncation, it takes in nothing.
 func (f *file) fingerprint() error {
 	if f.id.Print.complete() || f.replaced {
 		return nil
@@ -79,12 +148,15 @@ func (f *file) fingerprint() error {
 	if err != nil {
 		return err
 	}
-	f.id.Print = printOf(head[:n])
+	f.id.Print = f.id.Print.grow(head[:n])
 	return nil
 }
 
 // head reads the beginning of the content, as much as p holds and there is.
 func (f *file) head(p []byte) (int, error) {
+	if err := f.ready(); err != nil {
+		return 0, err
+	}
 	if !f.gzip {
 		n, err := f.f.ReadAt(p, 0)
 		if err == io.EOF {
@@ -103,27 +175,48 @@ func (f *file) head(p []byte) (int, error) {
 }
 
 // is says whether the file has the identity id: the same inode with the same
-// beginning, or the same beginning elsewhere, as after compression. Of a file
-// that was empty nothing was read; another empty one is as good.
-func (f *file) is(id *FileID) bool {
+// beginning, or the same beginning elsewhere in a file that can hold the same
+// content, see mayBeCopy. Of a file that was empty nothing was read; another
+// empty one is as good. read is how much was read of the file with that id.
+func (f *file) is(id *FileID, read int64) bool {
 	if f.restart != id.Restart {
 		return false
 	}
-	if id.Print.Length == 0 {
-		return f.id.Device == id.Device && f.id.Inode == id.Inode && !f.gzip || f.gzip && f.id.Print.Length == 0
+	same := f.id.Device == id.Device && f.id.Inode == id.Inode
+	switch {
+	case f.given != nil:
+		return same && f.id.Print.Length >= id.Print.Length
+	case id.Print.Length == 0:
+		return same && !f.gzip || f.gzip && f.id.Print.Length == 0
 	}
-	return id.Print.begins(f)
+	return (same || f.mayBeCopy(read)) && id.Print.begins(f)
+}
+
+// mayBeCopy says whether the content of another file can be in this one: when
+// it was compressed, or copied before it was truncated. What has the name of
+// the file being written and another inode is another file, whatever it begins
+// with, and so is one that is shorter than what was read.
+func (f *file) mayBeCopy(read int64) bool {
+	if f.gzip {
+		return true
+	}
+	size, err := f.size()
+	return f.rotated != "" && err == nil && size >= read
 }
 
 // ReadAt reads the file's content, decompressed, at an offset in it.
 func (f *file) ReadAt(p []byte, off int64) (int, error) {
-	switch {
-	case f.replaced:
+	if f.replaced {
 		return 0, io.EOF
-	case !f.gzip:
+	}
+	if err := f.ready(); err != nil {
+		return 0, err
+	}
+	if !f.gzip {
 		return f.f.ReadAt(p, off)
-	case f.gz == nil:
-		f.gz = &gzipReader{file: f.f}
+	}
+	if f.gz == nil {
+		f.gz = &gzipReader{file: f.f, begun: f.metrics.decompressions}
 	}
 	return f.gz.ReadAt(p, off)
 }
@@ -135,8 +228,8 @@ func (f *file) size() (int64, error) {
 		return -1, nil
 	}
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.f.Fd()), &st); err != nil {
-		return 0, fmt.Errorf("stat %q: %w", f.f.Name(), err)
+	if err := f.stat(&st); err != nil {
+		return 0, err
 	}
 	return st.Size, nil
 }
@@ -147,9 +240,26 @@ func (f *file) rest() {
 		f.gz.close()
 		f.gz = nil
 	}
+	f.relax()
 }
 
+// relax closes the file if it is held by a link.
+func (f *file) relax() {
+	if f.link != "" {
+		f.shut()
+	}
+}
+
+func (f *file) shut() {
+	if f.f != nil {
+		f.f.Close()
+		f.f = nil
+		f.metrics.openFiles.Dec()
+	}
+}
+
+// close lets go of all but the link.
 func (f *file) close() {
 	f.rest()
-	f.f.Close()
+	f.shut()
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // keepBack is how much of what was decompressed stays readable behind the last
@@ -16,10 +17,11 @@ const keepBack = 64 << 10
 // offsets of its content. Each byte is decompressed once; only a step back
 // beyond what is kept, which an aborted batch may ask for, begins again.
 type gzipReader struct {
-	file *os.File
-	z    *gzip.Reader
-	at   int64  // offset of the end of back
-	back []byte // the content right before at
+	file  *os.File
+	begun prometheus.Counter // counts how often it begins; nil: nothing does
+	z     *gzip.Reader
+	at    int64  // offset of the end of back
+	back  []byte // the content right before at
 }
 
 // ReadAt reads len(p) bytes of content at off, fewer only with an error, which
@@ -51,6 +53,9 @@ func (r *gzipReader) ReadAt(p []byte, off int64) (int, error) {
 func (r *gzipReader) begin() error {
 	in := io.NewSectionReader(r.file, 0, 1<<62)
 	r.at, r.back = 0, r.back[:0]
+	if r.begun != nil {
+		r.begun.Inc()
+	}
 	var err error
 	if r.z == nil {
 		r.z, err = gzip.NewReader(in)

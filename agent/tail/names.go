@@ -21,6 +21,7 @@ type entry struct {
 	restart int
 	rotated string // time stamp; empty while the file is being written
 	gzip    bool
+	symlink bool
 }
 
 // listNames lists the log files in dir in the order in which they were
@@ -37,6 +38,7 @@ func listNames(dir string) ([]entry, error) {
 	chain := make([]entry, 0, len(names))
 	for _, n := range names {
 		if e, ok := parseName(n.Name()); ok && !n.IsDir() {
+			e.symlink = n.Type()&fs.ModeSymlink != 0
 			chain = append(chain, e)
 		}
 	}

@@ -16,6 +16,11 @@ type Position struct {
 
 	// Seq is File's place in the container's chain, rising from file to file.
 	Seq int `json:"seq"`
+	// Boot tells the run of the node's kernel in which the position was true:
+	// an unclean end of one may take bytes back that were read.
+	Boot string `json:"boot,omitempty"`
+	// Passed are files before File that were still there. Nobody changes them.
+	Passed []Passed `json:"passed,omitempty"`
 	// Left says that the container was not selected any more: what it wrote
 	// from then on is not read, should it be selected again.
 	Left bool `json:"left,omitempty"`
@@ -26,7 +31,7 @@ type Position struct {
 // marks are the beginnings of unfinished lines, nil where none is.
 func (p *Position) marks() [2]*Mark { return [2]*Mark{p.Stdout, p.Stderr} }
 
-// clone is a position that shares nothing with p.
+// clone is a position that shares nothing with p but Passed.
 func (p Position) clone() Position {
 	for _, m := range []**Mark{&p.Stdout, &p.Stderr} {
 		if *m != nil {
@@ -86,6 +91,14 @@ type Print struct {
 
 func printOf(head []byte) Print {
 	return Print{Length: len(head), Sum: xxhash.Sum64(head)}
+}
+
+// grow is the print of a longer head, or p where head is of other content.
+func (p Print) grow(head []byte) Print {
+	if p.Length < 0 || len(head) < p.Length || p.Length > 0 && printOf(head[:p.Length]) != p {
+		return p
+	}
+	return printOf(head)
 }
 
 func (p Print) complete() bool { return p.Length == printLength }

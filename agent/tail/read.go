@@ -2,6 +2,7 @@ package tail
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"time"
@@ -72,11 +73,11 @@ func (c *container) fill(b *filling) (more bool) {
 			return true
 		case err != nil:
 			c.warn("read log file", err)
-			if !c.canAdvance(b.now) {
+			if !c.canAdvance(b.now) || errors.Is(err, errNotOpen) {
 				return false
 			}
 			// It will not get better, and others wait behind it.
-			c.chain.missed("it cannot be read", slog.String("file", c.chain.current().name), slog.Int64("from", c.offset))
+			c.chain.missed(missedUnreadable, slog.String("file", c.chain.current().name), slog.Int64("from", c.offset))
 			c.next(b)
 		case c.canAdvance(b.now):
 			if c.next(b) {
@@ -97,8 +98,8 @@ func (c *container) fill(b *filling) (more bool) {
 // the container, with another id and image: other origins.
 func (c *container) next(b *filling) (restarted bool) {
 	restarted = c.chain.files[c.chain.at+1].restart != c.chain.current().restart
-	c.final(b, restarted)
-	c.advance(b.now)
+	c.final(b, c.chain.anew())
+	c.advance(b.now, int64(b.Spans[len(b.Spans)-1].Records()))
 	for i := range c.joiners {
 		if j := &c.joiners[i]; j.Open() && c.chain.current().seq-j.start.Seq >= maxLineFiles {
 			c.flush(b, i, true)
@@ -111,6 +112,9 @@ func (c *container) next(b *filling) (restarted bool) {
 // final takes what is left of a file that will not grow any more: text without
 // an end of line, and with it pieces whose rest can never come.
 func (c *container) final(b *filling, ends bool) {
+	if f := c.chain.current(); f.given != nil {
+		c.passOver(f)
+	}
 	if _, err := c.chunk(b, true); err != nil {
 		c.warn("read the end of a log file", err)
 	}
@@ -333,7 +337,7 @@ func (c *container) unparsed(b *filling, line []byte, cut bool) {
 	c.account.Unparsed.Add(1)
 	if c.once("unparsed") {
 		c.log.Warn("log file holds a line that is not of the form TIME STREAM TAG TEXT; such lines are sent as they are",
-			"file", c.chain.current().f.Name(), "offset", c.offset)
+			"file", c.chain.current().where(), "offset", c.offset)
 	}
 	at := b.Mem.Reserve(len(time.RFC3339Nano))[:0]
 	l := cri.Line{Time: b.now.UTC().AppendFormat(at, time.RFC3339Nano), Text: line}

@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,7 @@ const (
 type Source struct {
 	options Options
 	store   store
+	spool   *spool
 	touched atomic.Bool // a position has moved since the last save
 
 	mu         sync.Mutex
@@ -84,25 +86,42 @@ func New(o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	dropGone(saved, o.LogDir)
 	o.metrics = newMetrics(o.Registerer)
 	o.started = time.Now()
-	s := &Source{options: o, store: st, saved: saved, awaiting: o.Transactional,
+	if o.BootID == "" {
+		o.BootID = bootID()
+	}
+	sp, err := openSpool(&o)
+	if err != nil {
+		return nil, err
+	}
+	dropGone(saved, o.LogDir, sp)
+	s := &Source{options: o, store: st, spool: sp, saved: saved, awaiting: o.Transactional,
 		notices: map[string]*Position{}, containers: map[string]*container{}}
 	s.wake.L = &s.mu
 	return s, nil
 }
 
+// bootID tells this run of the kernel from others; empty if it does not say.
+func bootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
+}
+
 // dropGone forgets positions of containers whose directories were removed
-// while the agent was not running.
-func dropGone(saved map[string]Position, logDir string) {
+// while the agent was not running, unless files of theirs are held.
+func dropGone(saved map[string]Position, logDir string, sp *spool) {
 	if pods, err := os.ReadDir(logDir); err != nil || len(pods) == 0 {
 		// Perhaps it is only not mounted.
 		return
 	}
 	maps.DeleteFunc(saved, func(key string, _ Position) bool {
 		_, err := os.Stat(filepath.Join(logDir, key))
-		return errors.Is(err, fs.ErrNotExist)
+		_, heldErr := os.Stat(sp.container(key))
+		return errors.Is(err, fs.ErrNotExist) && errors.Is(heldErr, fs.ErrNotExist)
 	})
 }
 
@@ -123,7 +142,8 @@ func (s *Source) Follow(t Target) {
 		options: &s.options,
 		account: s.options.Ledger.Open(name, t.Namespace, t.Pod, t.Name),
 	}
-	c.chain = chain{dir: filepath.Join(s.options.LogDir, t.Key), log: c.log, metrics: &s.options.metrics}
+	c.chain.dir, c.chain.spoolDir = filepath.Join(s.options.LogDir, t.Key), s.spool.container(t.Key)
+	c.chain.spool, c.chain.log, c.chain.metrics = s.spool, c.log, &s.options.metrics
 	c.followed = time.Now()
 	c.metadata.Store(&t.Metadata)
 	if c.awaiting = s.awaiting; !c.awaiting {
@@ -220,6 +240,7 @@ func (s *Source) poll() {
 		}
 		s.found(c, news)
 	}
+	s.enforce(now)
 }
 
 // found queues a container that has something to read, unless it is queued or
@@ -271,7 +292,7 @@ func (c *container) done() bool {
 // kept, so that what was sent is not sent again should it come back.
 func (s *Source) remove(c *container) {
 	c.mu.Lock()
-	c.chain.close()
+	c.chain.leave()
 	c.mu.Unlock()
 	key := c.target.Key
 	delete(s.containers, key)

@@ -9,8 +9,15 @@ import (
 	"millrace/agent/cri"
 )
 
-// start finds out where to begin, once the chain has files.
+// start finds out where to begin, once the chain has files. It does not begin
+// while all there is has been delivered.
 func (c *container) start() {
+	if c.resume != nil {
+		c.chain.pass(c.resume.Passed)
+	}
+	if len(c.chain.files) == 0 {
+		return
+	}
 	switch {
 	case c.resume != nil && c.resume.Left:
 		c.begin(c.chain.firstSince(c.followed))
@@ -19,6 +26,7 @@ func (c *container) start() {
 	case c.options.Config.StartAt == "end":
 		c.begin(c.chain.firstSince(c.options.started))
 	default:
+		c.chain.countGap(0)
 		c.begin(0, 0)
 	}
 }
@@ -35,6 +43,7 @@ func (c *container) begin(i int, off int64) {
 }
 
 func (c *container) beginAt(pos Position) {
+	c.complete(&pos)
 	c.acks.Begin(pos)
 	c.resume = nil
 	c.begun.Store(true)
@@ -43,34 +52,32 @@ func (c *container) beginAt(pos Position) {
 // goOn begins where a saved position says. An unfinished line whose beginning
 // is gone is given up; so is what was not read of a file that is gone.
 func (c *container) goOn(saved Position) {
-	i := c.chain.find(&saved.File)
+	rebooted := saved.Boot != "" && saved.Boot != c.options.BootID
+	i := c.chain.find(saved.File, saved.Offset, rebooted)
 	if i < 0 {
-		c.chain.missed("it was deleted while it was not followed", slog.Int("restart", saved.File.Restart),
-			slog.String("rotated", saved.File.Rotated), slog.Int64("read", saved.Offset))
-		if i = c.chain.after(&saved.File); i == len(c.chain.files) {
-			i = len(c.chain.files) - 1
-			c.begin(c.chain.endOf(i))
-			return
-		}
-		c.begin(i, 0)
+		c.goOnWithout(&saved, rebooted)
 		return
 	}
-	if size, err := c.chain.files[i].size(); err == nil && size >= 0 && size < saved.Offset {
-		c.options.metrics.truncated.Inc()
-		c.log.Warn("log file is shorter than what was read of it; reading it from its beginning",
-			"file", c.chain.files[i].f.Name(), "size", size, "read", saved.Offset)
-		c.begin(i, 0)
+	i = c.chain.reorder(i, &saved.File)
+	c.chain.countGap(i)
+	f := c.chain.files[i]
+	if size, err := f.size(); !f.replaced && err == nil && size >= 0 && size < saved.Offset {
+		c.goOnShorter(i, size, rebooted)
 		return
+	}
+	if f.given != nil && f.given.From > saved.Offset {
+		c.chain.missed(missedSpoolFull, slog.String("file", f.name), slog.Int64("from", saved.Offset), slog.Int64("to", f.given.From))
+		c.chain.missedBytes(missedSpoolFull, f.given.From-saved.Offset)
 	}
 	first := i
-	saved.Seq = c.chain.files[i].seq
+	saved.File, saved.Seq = c.identity(f), f.seq
 	for _, mark := range []**Mark{&saved.Stdout, &saved.Stderr} {
 		if *mark == nil {
 			continue
 		}
-		j := c.chain.find(&(*mark).File)
-		if j < 0 || j > i {
-			c.chain.missed("the beginning of an unfinished line was deleted while it was not followed", slog.Int64("offset", (*mark).Offset))
+		j := c.chain.find((*mark).File, (*mark).Offset, rebooted)
+		if j < 0 || j > i || c.chain.files[j].replaced {
+			c.chain.missed(missedBeginning, slog.Int64("offset", (*mark).Offset))
 			*mark = nil
 			continue
 		}
@@ -82,6 +89,48 @@ func (c *container) goOn(saved Position) {
 	c.offset = saved.begin().Offset
 	c.beginAt(saved)
 	c.replay = &saved
+}
+
+// goOnShorter begins in a file that has less in it than was read. Either it
+// was truncated, and what it holds is new; or the node went down before all of
+// it was on the disk: then what it holds was read, and goes on from there.
+func (c *container) goOnShorter(i int, size int64, rebooted bool) {
+	f := c.chain.files[i]
+	if rebooted {
+		c.chain.missed(missedCrash, slog.String("file", f.where()), slog.Int64("size", size))
+		c.begin(i, size)
+		return
+	}
+	c.options.metrics.truncated.Inc()
+	c.log.Warn("log file is shorter than what was read of it; reading it from its beginning",
+		"file", f.where(), "size", size)
+	c.begin(i, 0)
+}
+
+// goOnWithout begins behind a file that is not there any more, or not with
+// what was read of it.
+func (c *container) goOnWithout(saved *Position, rebooted bool) {
+	for i, f := range c.chain.files {
+		same := f.id.Inode == saved.File.Inode && f.restart == saved.File.Restart && !f.gzip && !f.replaced
+		size, err := f.size()
+		switch {
+		case !same || err != nil:
+		case rebooted && size < min(saved.Offset, int64(saved.File.Print.Length)):
+			c.goOnShorter(i, size, true)
+			return
+		case f.inherited && f.id.Device == saved.File.Device:
+			// It was held all the time: no other file can have its inode.
+			c.goOnShorter(i, size, false)
+			return
+		}
+	}
+	c.chain.missed(missedDeleted, slog.Int("restart", saved.File.Restart),
+		slog.String("rotated", saved.File.Rotated), slog.Int64("read", saved.Offset))
+	if i := c.chain.after(saved); i < len(c.chain.files) {
+		c.begin(i, 0)
+		return
+	}
+	c.begin(c.chain.endOf(len(c.chain.files) - 1))
 }
 
 // endOf is the end of what is written to the i-th file: the place after its

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 func TestStoreKeepsPositions(t *testing.T) {
@@ -117,7 +119,8 @@ func compressed(t testing.TB, data []byte) *file {
 		t.Fatal(err)
 	}
 	e, _ := parseName(name)
-	f, err := openFile(dir, e)
+	m := newMetrics(prometheus.NewRegistry())
+	f, err := openFile(dir, e, &m)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"golang.org/x/sys/unix"
 
 	"millrace/internal/config"
 	"millrace/internal/pipeline"
@@ -64,6 +65,10 @@ type story struct {
 	complete atomic.Bool // the metadata
 	line     int
 	stamp    int
+
+	boot          string
+	transactional bool
+	link          func(*os.File, string) error
 }
 
 var storyMetadata Metadata
@@ -129,7 +134,7 @@ func (s *story) changed() {
 func (s *story) do(name, args string, lines *bufio.Scanner) {
 	s.Helper()
 	defer s.changed()
-	path := func(name string) string { return filepath.Join(s.dir, name) }
+	path := s.path
 	switch name {
 	case "start":
 		s.start()
@@ -164,6 +169,23 @@ func (s *story) do(name, args string, lines *bufio.Scanner) {
 		s.cut(path(args))
 	case "mkdir":
 		s.must(os.Mkdir(path(args), 0o755))
+	case "copy":
+		from, to, _ := strings.Cut(args, " ")
+		data, err := os.ReadFile(path(from))
+		s.must(err)
+		s.must(os.WriteFile(path(to), data, 0o640))
+	case "head":
+		s.head(args)
+	case "symlink":
+		to, from, _ := strings.Cut(args, " ")
+		s.must(os.Symlink(path(to), path(from)))
+	case "restore":
+		local, err := s.source.Local()
+		s.must(err)
+		s.must(s.source.Restore(local))
+		s.wait(2 * time.Second)
+	case "spool":
+		s.checkSpool(args)
 	case "rmdir":
 		s.must(os.RemoveAll(s.dir))
 	case "wait":
@@ -206,7 +228,8 @@ func (s *story) start() {
 	s.pool = pipeline.NewPool(8, 4<<20)
 	var err error
 	s.source, err = New(Options{Config: s.config, LogDir: s.logs, DataDir: s.data, Pool: s.pool, Ledger: s.ledger,
-		Logger: slog.New(slog.NewTextHandler(s.Output(), nil)), Registerer: prometheus.NewRegistry()})
+		Logger: slog.New(slog.NewTextHandler(s.Output(), nil)), Registerer: prometheus.NewRegistry(),
+		BootID: s.boot, Transactional: s.transactional, link: s.link})
 	s.must(err)
 	s.source.Follow(s.target())
 	ctx, cancel := context.WithCancel(s.Context())
@@ -248,9 +271,35 @@ func (s *story) set(args string) {
 		s.config.JoinPartial = value == "true"
 	case "start_at":
 		s.config.StartAt = value
+	case "spool_limit":
+		n, err := strconv.Atoi(value)
+		s.must(err)
+		s.config.SpoolLimit = config.Size(n)
+	case "boot":
+		s.boot = value
+	case "transactional":
+		s.transactional = value == "true"
+	case "links":
+		s.link = map[string]func(*os.File, string) error{"fail": noLink}[value]
 	default:
 		s.Fatalf("line %d: unknown setting %q", s.line, key)
 	}
+}
+
+// noLink stands for directories below different mounts.
+func noLink(f *os.File, path string) error {
+	return &os.LinkError{Op: "link", Old: f.Name(), New: path, Err: unix.EXDEV}
+}
+
+// path is a file's in the container's directory or, after "docker/", in that
+// of another container runtime.
+func (s *story) path(name string) string {
+	if name, ok := strings.CutPrefix(name, "docker/"); ok {
+		dir := filepath.Join(filepath.Dir(s.logs), "docker")
+		s.must(os.MkdirAll(dir, 0o755))
+		return filepath.Join(dir, name)
+	}
+	return filepath.Join(s.dir, name)
 }
 
 func (s *story) write(path, text string) {
@@ -273,7 +322,40 @@ func (s *story) writeMany(args string) {
 	for i := from; i <= to; i++ {
 		fmt.Fprintf(&text, "%s\n", expand(fmt.Sprintf("@ stdout F %s%d", prefix, i)))
 	}
-	s.write(filepath.Join(s.dir, file), text.String())
+	s.write(s.path(file), text.String())
+}
+
+// head leaves a file its first lines only: head FILE LINES.
+func (s *story) head(args string) {
+	s.Helper()
+	var file string
+	var n int
+	_, err := fmt.Sscan(args, &file, &n)
+	s.must(err)
+	data, err := os.ReadFile(s.path(file))
+	s.must(err)
+	size := 0
+	for range n {
+		size += bytes.IndexByte(data[size:], '\n') + 1
+	}
+	s.must(os.Truncate(s.path(file), int64(size)))
+}
+
+// checkSpool compares the names in the container's part of the spool.
+func (s *story) checkSpool(args string) {
+	s.Helper()
+	held, err := os.ReadDir(filepath.Join(s.data, spoolName, storyKey))
+	if !errors.Is(err, fs.ErrNotExist) {
+		s.must(err)
+	}
+	var got []string
+	for _, h := range held {
+		_, name, _ := strings.Cut(h.Name(), "-")
+		got = append(got, name)
+	}
+	if want := strings.Fields(args); !slices.Equal(got, want) {
+		s.Errorf("line %d: the spool holds %v, want %v", s.line, got, want)
+	}
 }
 
 // rotate renames FILE as kubelet does.
@@ -377,16 +459,42 @@ func brief(lines []string) string {
 	return strings.Join(lines, "\n")
 }
 
+// sumOf are a metric's values by reason, and under "" their sum.
+func sumOf(c prometheus.Collector) map[string]int64 {
+	series := make(chan prometheus.Metric, 100)
+	c.Collect(series)
+	close(series)
+	sums := map[string]int64{}
+	for one := range series {
+		var m dto.Metric
+		if err := one.Write(&m); err != nil {
+			panic(err)
+		}
+		n := int64(m.GetCounter().GetValue() + m.GetGauge().GetValue())
+		sums[""] += n
+		for _, l := range m.GetLabel() {
+			sums[l.GetValue()] += n
+		}
+	}
+	return sums
+}
+
 // checkLedger compares terms of the total: "read=3 reread=1".
 func (s *story) checkLedger(args string) {
 	s.Helper()
 	b := s.ledger.Total()
 	have := map[string]int64{"read": b.Read, "reread": b.Reread, "delivered": b.Delivered, "pending": b.Pending, "unparsed": b.Unparsed, "cut": b.Cut, "truncated": b.Dropped["truncated"]}
-	var m dto.Metric
-	s.must(s.source.options.metrics.missed.Write(&m))
-	have["missed"] = int64(m.GetCounter().GetValue())
-	s.must(s.source.options.metrics.openFiles.Write(&m))
-	have["open"] = int64(m.GetGauge().GetValue())
+	have["spool_full"] = b.Dropped["spool_full"]
+	metrics := &s.source.options.metrics
+	for name, m := range map[string]prometheus.Collector{"open": metrics.openFiles, "held": metrics.heldBytes,
+		"truncations": metrics.truncated, "decompressions": metrics.decompressions} {
+		have[name] = sumOf(m)[""]
+	}
+	for name, m := range map[string]prometheus.Collector{"missed": metrics.missed, "missed_bytes": metrics.missedBytes} {
+		for reason, n := range sumOf(m) {
+			have[strings.TrimSuffix(name+":"+reason, ":")] = n
+		}
+	}
 	for _, term := range strings.Fields(args) {
 		name, value, _ := strings.Cut(term, "=")
 		if n, err := strconv.ParseInt(value, 10, 64); err != nil || have[name] != n {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -165,6 +166,22 @@ func (c *Container) append(lines []Line) error {
 	return nil
 }
 
+// Piece writes the first piece of a line that needs several, and returns what
+// is left of it. That has to be the next line of its stream that is written:
+// what happens in between, such as a rotation, happens within the line, which
+// counts as written with its end.
+func (c *Container) Piece(l Line) (rest Line, err error) {
+	if c.file == nil || len(l.Text) <= pieceSize {
+		return l, errors.New("write a piece: the container has exited, or the line needs only one")
+	}
+	n, err := c.file.Write(appendPiece(nil, l.At.In(c.node.cfg.Zone), l.Stream, 'P', l.Text[:pieceSize]))
+	c.size += int64(n)
+	if err != nil {
+		return l, fmt.Errorf("write container log: %w", err)
+	}
+	return Line{l.At.Add(pieceTime), l.Stream, l.Text[pieceSize:]}, nil
+}
+
 // Exit ends the container's process. What it wrote after its last newline is
 // tail, and reaches the file as a piece that no end ever follows.
 func (c *Container) Exit(at time.Time, tail string) error {
@@ -208,6 +225,9 @@ func (c *Container) bury(attempt int) error {
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%d", c.pod.UID, c.name, attempt))
 	dead := append(rotated, path)
+	for _, f := range dead {
+		c.node.cfg.Deleted(strings.TrimSuffix(f, ".gz"))
+	}
 	if c.node.cfg.LinkDir != "" {
 		dead = append(dead, c.link(hex.EncodeToString(sum[:])))
 	}

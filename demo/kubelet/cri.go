@@ -6,6 +6,9 @@ import "time"
 // written in pieces of that many bytes, wherever they end.
 const pieceSize = 16 << 10
 
+// pieceTime is by how much each piece is later than the one before.
+const pieceTime = 3011 * time.Nanosecond
+
 // appendPiece writes one line of the CRI log format: time, stream, tag, text.
 // The time is RFC 3339 with nanoseconds, of which trailing zeros are cut.
 //
@@ -25,7 +28,7 @@ func appendLine(buf []byte, l Line) []byte {
 	for len(l.Text) > pieceSize {
 		buf = appendPiece(buf, l.At, l.Stream, 'P', l.Text[:pieceSize])
 		l.Text = l.Text[pieceSize:]
-		l.At = l.At.Add(3011 * time.Nanosecond)
+		l.At = l.At.Add(pieceTime)
 	}
 	return appendPiece(buf, l.At, l.Stream, 'F', l.Text)
 }

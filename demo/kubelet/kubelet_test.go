@@ -154,6 +154,53 @@ func TestPiecesAreMixedWithTheOtherStream(t *testing.T) {
 	}
 }
 
+// A rotation between two pieces of a line leaves its beginning in one file and
+// its end in the next.
+func TestPieceBeforeARotation(t *testing.T) {
+	_, c := node(t, nil)
+	text := strings.Repeat("겨울", 7000)[:40000]
+	rest, err := c.Piece(line(start, text))
+	must(t, err)
+	must(t, c.Rotate(start))
+	must(t, c.Write(rest))
+	joined := ""
+	for i, path := range []string{c.path + ".20261123-064920", c.path} {
+		for _, l := range read(t, path) {
+			f := strings.SplitN(l, " ", 4)
+			if want := []string{"P", "PF"}[i]; !strings.Contains(want, f[2]) {
+				t.Errorf("%s holds a piece %s", path, f[2])
+			}
+			joined += f[3]
+		}
+	}
+	if joined != text || c.Written() != 1 {
+		t.Errorf("%d bytes of %d, %d lines", len(joined), len(text), c.Written())
+	}
+	if _, err := c.Piece(line(start, "short")); err == nil {
+		t.Error("a line of one piece was written as the first of several")
+	}
+}
+
+// Whoever counts hears of every log that goes, by the name it had before it was
+// compressed.
+func TestDeletedLogsAreTold(t *testing.T) {
+	var gone []string
+	_, c := node(t, func(cfg *Config) {
+		cfg.Deleted = func(path string) { gone = append(gone, filepath.Base(path)) }
+	})
+	for i := range 4 {
+		must(t, c.Rotate(start.Add(time.Duration(i)*time.Second)))
+	}
+	for i := range 2 {
+		must(t, c.Exit(start, ""))
+		must(t, c.Restart(start.Add(time.Duration(i)*time.Second)))
+	}
+	want := []string{"0.log.20261123-064920", "0.log.20261123-064921", "0.log.20261123-064922", "0.log.20261123-064923", "0.log"}
+	if !slices.Equal(gone, want) {
+		t.Errorf("got %q, want %q", gone, want)
+	}
+}
+
 func TestExitLeavesAPieceWithoutEnd(t *testing.T) {
 	_, c := node(t, nil)
 	must(t, c.Write(line(start, "bye")))

@@ -38,6 +38,10 @@ type Config struct {
 	// step (see Steps), on the goroutine that writes; nil for nobody. It is
 	// for those who want to look, or to kill a reader, in mid-rotation.
 	Between func(step string)
+	// Deleted is called with the path of each log that is about to be deleted
+	// for good, as it was before compression, on the goroutine that writes;
+	// nil for nobody. Delete does not call it.
+	Deleted func(path string)
 }
 
 // The steps of a rotation, in order. A step without a file to act on is left
@@ -65,6 +69,9 @@ func NewNode(cfg Config) (*Node, error) {
 	}
 	if cfg.Between == nil {
 		cfg.Between = func(string) {}
+	}
+	if cfg.Deleted == nil {
+		cfg.Deleted = func(string) {}
 	}
 	for _, dir := range []string{cfg.LogDir, cfg.LinkDir} {
 		if dir == "" {

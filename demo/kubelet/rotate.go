@@ -61,6 +61,7 @@ func (c *Container) clear() error {
 	}
 	slices.Sort(logs) // by time, which is in the name
 	for len(logs) > max(0, c.node.cfg.MaxFiles-2) {
+		c.node.cfg.Deleted(strings.TrimSuffix(logs[0], ".gz"))
 		if err := os.Remove(logs[0]); err != nil {
 			return fmt.Errorf("delete rotated log: %w", err)
 		}

@@ -79,14 +79,17 @@ func (s *Subject) place() string {
 	return s.broker()
 }
 
-func (s *Subject) user() string {
-	if s.Config == nil || s.Config.SASL == nil {
-		if s.Config != nil && s.Config.TLS != nil && s.Config.TLS.CertFile != "" {
-			return "the user of the client certificate " + s.Config.TLS.CertFile
+func (s *Subject) user() string { return s.Config.User() }
+
+// User says for people as whom c connects. It may be nil.
+func (c *Config) User() string {
+	if c == nil || c.SASL == nil {
+		if c != nil && c.TLS != nil && c.TLS.CertFile != "" {
+			return "the user of the client certificate " + c.TLS.CertFile
 		}
 		return "the anonymous user (no sasl section)"
 	}
-	return "user " + quote(s.Config.SASL.Username)
+	return "user " + quote(c.SASL.Username)
 }
 
 // passwordKey is the key that holds the password, for people.
@@ -165,6 +168,9 @@ func requestTrouble(err error, s *Subject) string {
 			s.broker(), quote(s.Topic), oneLine(err))
 	case errors.Is(err, kerr.InvalidTransactionTimeout):
 		return fmt.Sprintf("%s refused the transaction timeout: lower transaction.timeout to the broker's transaction.max.timeout.ms", s.broker())
+	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch), errors.Is(err, kerr.InvalidTxnState):
+		return fmt.Sprintf("%s ended the transaction of transactional id %s: it was open for longer than transaction.timeout, or another process took the id over",
+			s.broker(), quote(s.TransactionalID))
 	case errors.Is(err, kerr.OffsetMetadataTooLarge):
 		return fmt.Sprintf("%s refused an offset's metadata for group %s: raise the broker's offset.metadata.max.bytes to 4096 or more",
 			s.broker(), quote(s.Group))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // Batch is the unit of memory, delivery and acknowledgement: some records, the
@@ -24,6 +25,9 @@ type Batch struct {
 	// ID names the records for ever: a source that sets it guarantees that
 	// the same ID always means the same records. Empty where it does not.
 	ID string
+	// Claim is on what terms the batch may be delivered; the zero value sets
+	// none.
+	Claim Claim
 
 	used     int // records that were added, filtered ones too
 	pool     *Pool
@@ -42,33 +46,16 @@ type Span struct {
 	// Seq is the source's own, too: the sequence number Acks gave it.
 	Seq uint64
 
-	read      int // records the source added
-	filtered  int // records a filter dropped
-	delivered int // records the far end has
-	dropped   int // records given up, all reasons
+	ticket    uint64 // the account's, when it was emitted
+	read      int    // records the source added
+	filtered  int    // records a filter dropped
+	delivered int    // records the far end has
+	dropped   int    // records given up, all reasons
 	reasons   [reasonCount]int
 }
 
 // Records is the number of records the source put into the span.
 func (s *Span) Records() int { return s.read }
-
-// reset empties the batch for its next use, keeping its memory.
-func (b *Batch) reset(maxMem int) {
-	used := b.Records[:b.used]
-	for i := range used {
-		used[i] = Record{Added: used[i].Added[:0]}
-	}
-	b.Records, b.used = b.Records[:0], 0
-	clear(b.Spans)
-	b.Spans = b.Spans[:0]
-	b.Mem.Reset(maxMem)
-	if cap(b.Out) > maxMem {
-		b.Out = nil
-	}
-	b.Out = b.Out[:0]
-	b.ID = ""
-	b.onDone = nil
-}
 
 // OnDone sets what happens when the batch is Done, before its memory is used
 // again. The source sets it before emit; fn runs on whatever goroutine calls
@@ -114,11 +101,22 @@ func (b *Batch) Dropped(span, n int, why Reason) {
 
 // Emitted is called by the source right before emit: it enters the batch's
 // records in the ledger as read and pending. Records that the source read
-// before, for a batch that was not delivered, are entered as reread.
+// before, for a batch that was not delivered, are entered as reread. It panics
+// when it is called twice, for the same reason as Done.
 func (b *Batch) Emitted() {
+	now := time.Now()
+	first := 0
 	for i := range b.Spans {
 		s := &b.Spans[i]
-		s.Account.emit(int64(s.read))
+		if s.ticket != 0 {
+			panic("BUG: batch emitted twice")
+		}
+		var since time.Time
+		if s.read > 0 {
+			since = b.Records[first].written(now)
+			first += s.read
+		}
+		s.Account.emit(s, since, now)
 	}
 }
 
@@ -152,14 +150,30 @@ func (b *Batch) Release() {
 	if b.pool == nil || b.released {
 		panic("BUG: batch released twice or after it was done")
 	}
-	b.pool.put(&Batch{Records: b.Records, Mem: b.Mem, Out: b.Out, used: b.used, pool: b.pool})
-	b.Records, b.Mem, b.Out, b.used = nil, Arena{}, nil, 0
 	b.released = true
+	b.pool.keep(b.strip(b.pool.max))
+}
+
+// strip takes the memory of the batch's records away from it and returns it,
+// emptied, as the batch that uses it next. A batch is used once: whoever holds
+// on to one that is Done cannot settle what belongs to the next.
+func (b *Batch) strip(maxMem int) (next *Batch) {
+	used := b.Records[:b.used]
+	for i := range used {
+		used[i] = Record{Added: used[i].Added[:0]}
+	}
+	next = &Batch{Records: used[:0], Mem: b.Mem, Out: b.Out[:0]}
+	next.Mem.Reset(maxMem)
+	if cap(next.Out) > maxMem {
+		next.Out = nil
+	}
+	b.Records, b.Mem, b.Out, b.used = nil, Arena{}, nil, 0
+	return next
 }
 
 func (s *Span) settle(err error) {
 	if err != nil {
-		s.Account.abort(int64(s.read))
+		s.Account.abort(s)
 		return
 	}
 	if s.read != s.filtered+s.delivered+s.dropped {
@@ -230,8 +244,14 @@ func (p *Pool) Get(ctx context.Context) (*Batch, error) {
 	return &Batch{pool: p}, nil
 }
 
-// Put gives a batch back that was not emitted: nothing was read into it.
-func (p *Pool) Put(b *Batch) { p.put(b) }
+// Put gives a batch back that was not emitted: nothing was read into it. It
+// panics when there was, because those lines would be forgotten.
+func (p *Pool) Put(b *Batch) {
+	if len(b.Spans) > 0 {
+		panic("BUG: batch put back with lines in it")
+	}
+	p.put(b)
+}
 
 // Out is the number of batches that are in flight.
 func (p *Pool) Out() int { return cap(p.tokens) - len(p.tokens) }
@@ -243,8 +263,15 @@ func (p *Pool) put(b *Batch) {
 	if b.pool != p {
 		panic("BUG: batch done twice or put into another pool")
 	}
-	b.reset(p.max)
 	b.pool = nil
+	next := b.strip(p.max)
+	clear(b.Spans)
+	next.Spans, b.Spans = b.Spans[:0], nil
+	p.keep(next)
+}
+
+// keep takes an empty batch.
+func (p *Pool) keep(b *Batch) {
 	p.mu.Lock()
 	p.free = append(p.free, b)
 	p.mu.Unlock()

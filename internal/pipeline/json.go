@@ -57,7 +57,7 @@ func (r *Record) appendJSON(dst []byte, room int, marks *Marks) (out []byte, mes
 	}
 	if r.Tag != nil {
 		dst = append(dst, `","logtag":"`...)
-		dst, _ = AppendString(dst, r.Tag, -1)
+		dst, marks.Replaced = AppendString(dst, r.Tag, -1)
 	}
 	dst = append(dst, '"')
 	// Fluent Bit's parser skips empty values: an empty line has no message.
@@ -103,7 +103,7 @@ func AppendString(dst, s []byte, room int) (out []byte, replaced bool) {
 		if len(s) == 0 || len(dst) >= limit {
 			break
 		}
-		mark := len(dst)
+		mark, bad := len(dst), false
 		if c := s[0]; c < utf8.RuneSelf {
 			dst = appendEscape(dst, c)
 			s = s[1:]
@@ -111,7 +111,7 @@ func AppendString(dst, s []byte, room int) (out []byte, replaced bool) {
 			char, size := utf8.DecodeRune(s)
 			if char == utf8.RuneError && size == 1 {
 				dst = append(dst, "\uFFFD"...)
-				replaced = true
+				bad = true
 			} else {
 				dst = append(dst, s[:size]...)
 			}
@@ -120,6 +120,7 @@ func AppendString(dst, s []byte, room int) (out []byte, replaced bool) {
 		if len(dst) > limit {
 			return dst[:mark], replaced
 		}
+		replaced = replaced || bad
 	}
 	return dst, replaced
 }

@@ -6,17 +6,19 @@ import "github.com/prometheus/client_golang/prometheus"
 var terms = []struct {
 	name, help string
 	kind       prometheus.ValueType
-	value      func(*Balance) int64
+	value      func(*Balance) float64
 }{
-	{"millrace_records_read_total", "Records read for the first time; always the sum of delivered, filtered, dropped, pending and handed over.", prometheus.CounterValue, func(b *Balance) int64 { return b.Read }},
-	{"millrace_records_reread_total", "Records read again because they had not been delivered.", prometheus.CounterValue, func(b *Balance) int64 { return b.Reread }},
-	{"millrace_records_delivered_total", "Records that the far end has confirmed.", prometheus.CounterValue, func(b *Balance) int64 { return b.Delivered }},
-	{"millrace_records_filtered_total", "Records that a filter dropped.", prometheus.CounterValue, func(b *Balance) int64 { return b.Filtered }},
-	{"millrace_records_pending", "Records read and not yet delivered, filtered or dropped.", prometheus.GaugeValue, func(b *Balance) int64 { return b.Pending }},
-	{"millrace_records_handed_over_total", "Records of lost partitions that their new owner has to read again; always 0 at the agent.", prometheus.CounterValue, func(b *Balance) int64 { return b.HandedOver }},
-	{"millrace_records_unparsed_total", "Lines that are not in the container runtime's format, sent as they are.", prometheus.CounterValue, func(b *Balance) int64 { return b.Unparsed }},
-	{"millrace_records_replaced_total", "Records in which invalid UTF-8 was replaced.", prometheus.CounterValue, func(b *Balance) int64 { return b.Replaced }},
-	{"millrace_records_cut_total", "Records that hold only the beginning of what was written.", prometheus.CounterValue, func(b *Balance) int64 { return b.Cut }},
+	{"millrace_records_read_total", "Records read for the first time; always the sum of delivered, filtered, dropped, pending and handed over.", prometheus.CounterValue, func(b *Balance) float64 { return float64(b.Read) }},
+	{"millrace_records_reread_total", "Records read again because they had not been delivered.", prometheus.CounterValue, func(b *Balance) float64 { return float64(b.Reread) }},
+	{"millrace_records_delivered_total", "Records that the far end has confirmed.", prometheus.CounterValue, func(b *Balance) float64 { return float64(b.Delivered) }},
+	{"millrace_records_filtered_total", "Records that a filter dropped.", prometheus.CounterValue, func(b *Balance) float64 { return float64(b.Filtered) }},
+	{"millrace_records_pending", "Records read and not yet delivered, filtered or dropped.", prometheus.GaugeValue, func(b *Balance) float64 { return float64(b.Pending) }},
+	{"millrace_records_oldest_pending_age_seconds", "How long ago the oldest pending line was written; 0 when nothing is pending.", prometheus.GaugeValue, func(b *Balance) float64 { return b.OldestAge }},
+	{"millrace_records_taken_over_total", "Records that another process had read and planned to deliver, and that this one delivers; always 0 at the agent.", prometheus.CounterValue, func(b *Balance) float64 { return float64(b.TakenOver) }},
+	{"millrace_records_handed_over_total", "Records of lost partitions that their new owner has to read again; always 0 at the agent.", prometheus.CounterValue, func(b *Balance) float64 { return float64(b.HandedOver) }},
+	{"millrace_records_unparsed_total", "Lines that are not in the container runtime's format, sent as they are.", prometheus.CounterValue, func(b *Balance) float64 { return float64(b.Unparsed) }},
+	{"millrace_records_replaced_total", "Records in which invalid UTF-8 was replaced.", prometheus.CounterValue, func(b *Balance) float64 { return float64(b.Replaced) }},
+	{"millrace_records_cut_total", "Records that hold only the beginning of what was written.", prometheus.CounterValue, func(b *Balance) float64 { return float64(b.Cut) }},
 }
 
 const (
@@ -38,7 +40,7 @@ func (l *Ledger) Collect(out chan<- prometheus.Metric) {
 	for _, a := range l.Accounts() {
 		b := a.Balance()
 		for _, t := range terms {
-			out <- prometheus.MustNewConstMetric(l.desc(t.name, t.help), t.kind, float64(t.value(&b)), a.Labels...)
+			out <- prometheus.MustNewConstMetric(l.desc(t.name, t.help), t.kind, t.value(&b), a.Labels...)
 		}
 		for why, n := range b.Dropped {
 			labels := append([]string{}, a.Labels...)

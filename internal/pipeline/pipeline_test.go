@@ -45,6 +45,7 @@ func (s *numbers) Run(ctx context.Context, emit func(*pipeline.Batch)) error {
 				}
 			}
 			next = s.acks.Rewind()
+			s.account.Rewound()
 			continue
 		}
 		span := b.Begin(s.account)
@@ -185,64 +186,5 @@ func TestPoolIsALimit(t *testing.T) {
 			}
 		}()
 		pool.Put(b)
-	})
-}
-
-// FuzzAcks compares with the obvious model: all positions in a list.
-func FuzzAcks(f *testing.F) {
-	f.Add([]byte{0, 0, 0, 2, 1, 3, 0, 9, 5})
-	f.Fuzz(func(t *testing.T, script []byte) {
-		var acks pipeline.Acks[int]
-		acks.Begin(-1)
-		type entry struct {
-			seq     uint64
-			settled bool
-			ok      bool
-		}
-		var model []entry
-		low := -1
-		modelLow := func() int {
-			for i := low + 1; i < len(model) && model[i].ok; i++ {
-				low = i
-			}
-			return low
-		}
-		for _, op := range script {
-			open := slices.DeleteFunc(slices.Collect(func(yield func(int) bool) {
-				for i := range model {
-					if !yield(i) {
-						return
-					}
-				}
-			}), func(i int) bool { return model[i].settled })
-			switch {
-			case op%4 == 0:
-				model = append(model, entry{seq: acks.Add(len(model))})
-			case op%4 < 3 && len(open) > 0:
-				i := open[int(op/4)%len(open)]
-				model[i].settled, model[i].ok = true, true
-				before := low
-				got, moved := acks.Done(model[i].seq)
-				if want := modelLow(); got != want || moved != (want != before) {
-					t.Fatalf("low %d moved %v, want %d", got, moved, want)
-				}
-			case op%4 == 3 && len(open) > 0:
-				i := open[int(op/4)%len(open)]
-				model[i].settled = true
-				acks.Fail(model[i].seq)
-			case op%4 == 3 && len(open) == 0:
-				if got := acks.Rewind(); got != modelLow() {
-					t.Fatalf("rewound to %d, want %d", got, low)
-				}
-				// What was after the low position is read again.
-				for i := low + 1; i < len(model); i++ {
-					model[i] = entry{settled: true}
-				}
-				model = model[:low+1]
-			}
-		}
-		if acks.Low() != modelLow() {
-			t.Fatalf("low %d, want %d", acks.Low(), low)
-		}
 	})
 }

@@ -1,5 +1,12 @@
 package pipeline
 
+import (
+	"bytes"
+	"time"
+
+	"millrace/internal/jsonscan"
+)
+
 // Origin is what all records of one container and stream (agent) or of one
 // partition (collector) have in common. It is immutable once a record points
 // to it and may be shared by any number of goroutines.
@@ -22,6 +29,9 @@ type Origin struct {
 	Pod, Container string
 	// Partition is the Kafka partition at the collector.
 	Partition int32
+	// TopicID tells the partition's topic from all others there have been and
+	// will be, of that name too. Only letters, digits, + and /. Collector only.
+	TopicID string
 }
 
 // Record is one log line: at the agent in its parts, at the collector as the
@@ -51,6 +61,23 @@ type Record struct {
 	Cut bool
 
 	span int32
+}
+
+// timeField is where the time is at the collector.
+var timeField = []string{"time"}
+
+// written is the record's own time; zero when it names none, or one that is
+// still to come.
+func (r *Record) written(now time.Time) (at time.Time) {
+	text := r.Time
+	if r.Raw != nil {
+		value, _ := jsonscan.Lookup(r.Raw, timeField)
+		text = bytes.Trim(value, `"`)
+	}
+	if at.UnmarshalText(text) != nil || at.After(now) {
+		return time.Time{}
+	}
+	return at
 }
 
 // Field is a top-level member that a filter appends to a record.

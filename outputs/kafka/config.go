@@ -16,7 +16,8 @@ type Config struct {
 	// Topic is where the records go. It must exist.
 	Topic string `yaml:"topic"`
 	// Delivery is at_least_once: an idempotent producer with acks=all, whose
-	// duplicates after a crash are bounded by what was in flight.
+	// duplicates after a crash are bounded by what was in flight; or
+	// exactly_once: records and positions in one transaction.
 	Delivery string `yaml:"delivery"`
 	// Compression is zstd, lz4, snappy, gzip or none, of whole batches.
 	Compression string `yaml:"compression"`
@@ -31,9 +32,13 @@ type Config struct {
 
 // Transaction is the section transaction of a transactional producer.
 type Transaction struct {
-	Interval       time.Duration `yaml:"interval"`
-	Timeout        time.Duration `yaml:"timeout"`
-	PositionsTopic string        `yaml:"positions_topic"`
+	// Interval is how long a transaction takes in records.
+	Interval time.Duration `yaml:"interval"`
+	// Timeout is when brokers end a transaction that its owner did not: for
+	// so long a node that died holds the readers of its partitions up.
+	Timeout time.Duration `yaml:"timeout"`
+	// PositionsTopic is the compacted topic that holds the positions.
+	PositionsTopic string `yaml:"positions_topic"`
 }
 
 // The values of Config.Delivery.
@@ -49,9 +54,7 @@ const (
 	KeyContainer = "container"
 )
 
-// SetDefaults sets the defaults of the keys above. The default delivery is
-// at_least_once for as long as Validate refuses exactly_once; then it becomes
-// exactly_once.
+// SetDefaults sets the defaults of the keys above.
 func (c *Config) SetDefaults() {
 	c.Delivery = AtLeastOnce
 	c.Compression = "zstd"
@@ -72,15 +75,35 @@ const maxLinger = time.Minute
 // Validate checks the section's own keys.
 func (c *Config) Validate(e *config.Errors) {
 	kafkaconn.ValidateTopic(e, "topic", c.Topic)
-	if c.Delivery == ExactlyOnce {
-		e.Add("delivery", "exactly_once is not available in this version: use at_least_once")
-	} else {
-		e.Enum("delivery", c.Delivery, AtLeastOnce)
+	e.Enum("delivery", c.Delivery, AtLeastOnce, ExactlyOnce)
+	if c.Topic == c.Transaction.PositionsTopic {
+		e.Add("transaction.positions_topic", "must be another topic than that of the records")
 	}
 	e.Enum("compression", c.Compression, "zstd", "lz4", "snappy", "gzip", "none")
 	e.Enum("key", c.Key, KeyNone, KeyPod, KeyContainer)
 	if c.Linger > maxLinger {
 		e.Add("linger", "must be at most %s", maxLinger)
+	}
+}
+
+// The bounds of a transaction. maxTimeout is Kafka's default of
+// transaction.max.timeout.ms.
+const (
+	minInterval = 10 * time.Millisecond
+	maxTimeout  = 15 * time.Minute
+)
+
+// Validate checks the section's keys.
+func (t *Transaction) Validate(e *config.Errors) {
+	kafkaconn.ValidateTopic(e, "positions_topic", t.PositionsTopic)
+	if t.Interval < minInterval {
+		e.Add("interval", "must be at least %s", minInterval)
+	}
+	switch {
+	case t.Timeout <= t.Interval:
+		e.Add("timeout", "must be longer than interval, which is %s", t.Interval)
+	case t.Timeout > maxTimeout:
+		e.Add("timeout", "must be at most %s, which is what brokers allow unless their transaction.max.timeout.ms says otherwise", maxTimeout)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 type flight struct {
 	out   *Output
 	batch *pipeline.Batch
+	slice *slice // that of its transaction, nil without
 	seq   uint64 // order of Write
 
 	// recs holds a Value for exactly those records that are outstanding.
@@ -57,14 +58,18 @@ type passage struct {
 func (f *flight) board(o *Output, b *pipeline.Batch) {
 	f.out, f.batch = o, b
 	f.seq = o.seq.Add(1)
-	f.limit, f.bytes, f.refusal = 0, 0, nil
+	f.slice, f.limit, f.bytes, f.refusal = nil, 0, 0, nil
 	f.keys = f.keys[:0]
 	if cap(f.spans) < len(b.Spans) {
 		f.spans = make([]passage, len(b.Spans))
 	}
 	f.spans = f.spans[:len(b.Spans)]
 	for i := range f.spans {
-		f.spans[i] = passage{Context: context.Background(), flight: f}
+		p := &f.spans[i]
+		if p.flight == nil { // only once: the client may still look at the context
+			p.Context, p.flight = context.Background(), f
+		}
+		p.delivered, p.cut, p.replaced = 0, 0, 0
 	}
 	if cap(f.recs) < len(b.Records) {
 		f.recs = make([]kgo.Record, len(b.Records))
@@ -72,10 +77,10 @@ func (f *flight) board(o *Output, b *pipeline.Batch) {
 	f.recs = f.recs[:len(b.Records)]
 }
 
-// prepare makes the records fit the session's limit and returns how many of
-// them are outstanding. When none is, the flight is to arrive.
-func (f *flight) prepare(s *session) (n int) {
-	switch limit := s.recordLimit(); {
+// prepare makes the records fit the limit and returns how many of them are
+// outstanding. When none is, the flight is to arrive.
+func (f *flight) prepare(limit int) (n int) {
+	switch {
 	case !f.encoded():
 		f.encode(limit)
 	case limit < f.limit:
@@ -87,6 +92,20 @@ func (f *flight) prepare(s *session) (n int) {
 		}
 	}
 	return n
+}
+
+// launch lets the flight go: it lands, or arrives at once when it has nothing to
+// produce. It returns false when it would overtake records that were refused.
+func (f *flight) launch(s *session) bool {
+	n := f.prepare(s.recordLimit())
+	if n > 0 {
+		return f.produce(s, n)
+	}
+	if s.slice != nil {
+		s.slice.add(f)
+	}
+	f.arrive()
+	return true
 }
 
 // produce hands the n > 0 outstanding records to the session's client. It does
@@ -103,7 +122,10 @@ func (f *flight) produce(s *session, n int) bool {
 		f.out.metrics.retries.Inc()
 	}
 	f.left, f.refusal = n, nil
-	promise, ctx := f.out.promise, context.Background()
+	if s.slice != nil {
+		s.slice.add(f)
+	}
+	promise, ctx, partition := f.out.promise, context.Background(), s.partition
 	// Counted down, because after the last record the slab may be in use again.
 	for i, recs := 0, f.recs; n > 0; i++ {
 		if r := &recs[i]; outstanding(r) {
@@ -112,6 +134,7 @@ func (f *flight) produce(s *session, n int) bool {
 			// that of the last one: a clock that was ahead at boot. Asked
 			// once, not by the client for each record.
 			r.Timestamp = now
+			r.Partition = partition // for those without a key
 			s.client.Produce(ctx, r, promise)
 		}
 	}
@@ -250,19 +273,23 @@ func (o *Output) wakeKeeper() {
 	}
 }
 
-// arrive tells the batch the outcome of its records.
+// arrive tells the batch the outcome of its records. In a transaction the
+// batch is Done with the others of its slice; only its memory is free now.
 func (f *flight) arrive() {
-	total := 0
+	sum := tally{bytes: f.bytes}
 	for i := range f.spans {
 		p := &f.spans[i]
 		f.batch.Delivered(i, p.delivered)
-		account := f.batch.Spans[i].Account
-		account.Cut.Add(int64(p.cut))
-		account.Replaced.Add(int64(p.replaced))
-		total += p.delivered
+		sum.records += p.delivered
+		sum.mark(f.batch.Spans[i].Account, p)
 	}
-	f.out.metrics.records.Add(float64(total))
-	f.out.metrics.bytes.Add(float64(f.bytes))
+	if f.slice != nil {
+		f.slice.land(&sum)
+		f.batch.Release()
+		f.out.flights.put(f)
+		return
+	}
+	f.out.metrics.count(&sum)
 	f.end(nil)
 }
 
@@ -270,6 +297,30 @@ func (f *flight) arrive() {
 // another one.
 func (f *flight) end(err error) {
 	f.batch.Done(err)
-	f.batch = nil
 	f.out.flights.put(f)
+	f.out.flights.done(1)
+}
+
+// tally is what arrived, to be counted when it counts.
+type tally struct {
+	records, bytes int
+	marks          []marked
+}
+
+// marked is how many records of an account differ from their lines.
+type marked struct {
+	account       *pipeline.Account
+	cut, replaced int
+}
+
+func (t *tally) mark(account *pipeline.Account, p *passage) {
+	if p.cut > 0 || p.replaced > 0 {
+		t.marks = append(t.marks, marked{account, p.cut, p.replaced})
+	}
+}
+
+func (t *tally) add(u *tally) {
+	t.records += u.records
+	t.bytes += u.bytes
+	t.marks = append(t.marks, u.marks...)
 }

@@ -12,7 +12,7 @@ import (
 type flights struct {
 	mu      sync.Mutex
 	free    []*flight
-	busy    int // boarded and not ended
+	busy    int // batches that were written and are not Done
 	air     map[*flight]struct{}
 	refused []*flight     // other records of them may still be in the air
 	empty   chan struct{} // closed when busy is 0, if somebody waits for it
@@ -31,20 +31,27 @@ func (fs *flights) get() *flight {
 	return &flight{}
 }
 
-// put takes a flight that ended.
+// put takes a flight that is over.
 func (fs *flights) put(f *flight) {
+	f.batch = nil
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	delete(fs.air, f)
 	fs.free = append(fs.free, f)
-	fs.busy--
+}
+
+// done notes that n batches are Done.
+func (fs *flights) done(n int) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.busy -= n
 	if fs.busy == 0 && fs.empty != nil {
 		close(fs.empty)
 		fs.empty = nil
 	}
 }
 
-// idle is closed when no flight is under way any more.
+// idle is closed when every batch that was written is Done.
 func (fs *flights) idle() <-chan struct{} {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()

@@ -30,8 +30,8 @@ func (o *Output) keep(ctx context.Context, s *session) {
 			o.health.refused(kafkaconn.Explain(err, o.subject))
 		}
 		s.close()
-		o.ground()
-		if ctx.Err() != nil {
+		o.ground(ctx, s, err)
+		if ctx.Err() != nil || stops(err) {
 			return
 		}
 		if learned := o.learnLimit(s, err); !learned {
@@ -50,6 +50,9 @@ func (o *Output) keep(ctx context.Context, s *session) {
 func (o *Output) fly(ctx context.Context, s *session, good func()) error {
 	if err := s.connect(ctx); err != nil {
 		return err
+	}
+	if o.tenure != nil {
+		return o.transact(ctx, s, good)
 	}
 	// The first batch that waits goes alone: when what was refused is still
 	// refused, one batch tells, not everything that waits.
@@ -88,42 +91,30 @@ func (o *Output) land(ctx context.Context) error {
 // launchFirst produces the earliest batch that waits, if one does.
 func (o *Output) launchFirst(s *session) {
 	o.gate.Lock()
-	empty := o.launchQueue(s, 1)
-	o.gate.Unlock()
-	arriveAll(empty)
+	defer o.gate.Unlock()
+	o.launchQueue(s, 1)
 }
 
 // openGate produces what waits and lets Write produce from here on.
 func (o *Output) openGate(s *session) {
 	o.gate.Lock()
-	empty := o.launchQueue(s, len(o.queue))
+	defer o.gate.Unlock()
+	o.launchQueue(s, len(o.queue))
 	o.open = s
-	o.gate.Unlock()
-	arriveAll(empty)
 }
 
 // launchQueue produces the n earliest batches that wait, in order, as long as
-// none is refused. The caller holds the gate, and lets those arrive that it
-// returns: they have nothing to produce.
-func (o *Output) launchQueue(s *session, n int) (empty []*flight) {
+// none is refused. The caller holds the gate.
+func (o *Output) launchQueue(s *session, n int) {
 	slices.SortFunc(o.queue, bySeq)
 	launched := 0
 	for _, f := range o.queue[:min(n, len(o.queue))] {
-		if records := f.prepare(s); records == 0 {
-			empty = append(empty, f)
-		} else if !f.produce(s, records) {
+		if !f.launch(s) {
 			break
 		}
 		launched++
 	}
 	o.queue = slices.Delete(o.queue, 0, launched)
-	return empty
-}
-
-func arriveAll(empty []*flight) {
-	for _, f := range empty {
-		f.arrive()
-	}
 }
 
 func (o *Output) closeGate() {
@@ -132,10 +123,15 @@ func (o *Output) closeGate() {
 	o.open = nil
 }
 
-// ground waits for the records of a client that was closed, and puts what it
-// did not deliver back in the queue.
-func (o *Output) ground() {
+// ground waits for the records of a client that was closed because of err, and
+// puts what it did not deliver back in the queue. What was in a transaction is
+// not delivered.
+func (o *Output) ground(ctx context.Context, s *session, err error) {
 	o.awaitLanding(context.Background(), o.flights.allDown) //nolint:errcheck // a context that never ends
+	if o.tenure != nil {
+		o.groundSlice(ctx, s, err)
+		return
+	}
 	o.gate.Lock()
 	defer o.gate.Unlock()
 	o.queue = append(o.queue, o.flights.takeBack()...)
@@ -150,11 +146,18 @@ func (o *Output) awaitLanding(ctx context.Context, done func() bool) error {
 
 // await waits until done, and keeps an eye on how long confirmations take.
 func (o *Output) await(ctx context.Context, done func() bool) error {
+	return o.awaitUntil(ctx, nil, done)
+}
+
+// awaitUntil is await that also ends when it is time.
+func (o *Output) awaitUntil(ctx context.Context, it <-chan time.Time, done func() bool) error {
 	tick := time.NewTicker(o.tuning.stallAfter / 4)
 	defer tick.Stop()
 	for !done() {
 		select {
 		case <-o.wake:
+		case <-it:
+			return nil
 		case <-tick.C:
 			o.health.stalled(o.overdue())
 		case <-ctx.Done():

@@ -19,6 +19,10 @@ type metrics struct {
 	confirmed            prometheus.Histogram
 	retries              prometheus.Counter
 	errors               *prometheus.CounterVec
+
+	committed                   prometheus.Counter
+	aborted                     *prometheus.CounterVec
+	transactionTime, commitTime prometheus.Histogram
 }
 
 func newMetrics(r prometheus.Registerer, pipeline string) (*metrics, error) {
@@ -39,17 +43,45 @@ func newMetrics(r prometheus.Registerer, pipeline string) (*metrics, error) {
 			Name: "millrace_kafka_errors_total",
 			Help: "What kept records from being confirmed, by cause: Kafka's error name, connect or request.",
 		}, []string{"cause"}),
+		committed: counter("transactions_committed_total", "Transactions that were committed."),
+		aborted: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_kafka_transactions_aborted_total",
+			Help: "Transactions that were not committed and whose records were read again, by reason.",
+		}, []string{"reason"}),
+		transactionTime: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "millrace_kafka_transaction_duration_seconds",
+			Help:    "Time from the beginning of a transaction until it was committed.",
+			Buckets: prometheus.ExponentialBuckets(0.016, 2, 12),
+		}),
+		commitTime: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "millrace_kafka_commit_duration_seconds",
+			Help:    "Time from the last record of a transaction until it was committed, in which no other record is sent.",
+			Buckets: prometheus.ExponentialBuckets(0.002, 2, 14),
+		}),
 	}
 	if r == nil {
 		return m, nil
 	}
 	r = prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": pipeline}, r)
-	for _, c := range []prometheus.Collector{m.records, m.bytes, m.wire, m.retries, m.confirmed, m.errors} {
+	for _, c := range []prometheus.Collector{
+		m.records, m.bytes, m.wire, m.retries, m.confirmed, m.errors,
+		m.committed, m.aborted, m.transactionTime, m.commitTime,
+	} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register the metrics of pipeline %q: %w", pipeline, err)
 		}
 	}
 	return m, nil
+}
+
+// count counts what arrived.
+func (m *metrics) count(t *tally) {
+	m.records.Add(float64(t.records))
+	m.bytes.Add(float64(t.bytes))
+	for _, d := range t.marks {
+		d.account.Cut.Add(int64(d.cut))
+		d.account.Replaced.Add(int64(d.replaced))
+	}
 }
 
 // refused counts a batch of which records came back, by the error's name in

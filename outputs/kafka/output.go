@@ -50,6 +50,18 @@ type Options struct {
 	// goroutines, one at a time; it must not block and must not call the
 	// output.
 	Report func(error)
+
+	// The following are for exactly_once, where none may be nil.
+
+	// Positions is the source.
+	Positions Positions
+	// Life says whose positions they are. It is asked in each session and may
+	// wait until ctx ends.
+	Life func(ctx context.Context) (Life, error)
+	// Commission notes durably where the positions are, from here on: called
+	// after the first transaction that holds all of them and before that of
+	// the first record. An error is reported and it is called again.
+	Commission func(Place) error
 }
 
 // errClosed is the outcome of batches that were written too late.
@@ -72,6 +84,12 @@ type Output struct {
 	queue  []*flight // what waits for the gate, sorted by seq when it opens
 	closed bool
 
+	// limit is the latest session's recordLimit: what is written while the
+	// gate is closed is encoded for it. Zero before it is known.
+	limit atomic.Int64
+
+	tenure *tenure // with exactly_once
+
 	seq     atomic.Uint64
 	promise func(*kgo.Record, error) // stored once, so that no record allocates it
 	flights flights
@@ -93,6 +111,7 @@ type tuning struct {
 	minBackoff, maxBackoff time.Duration // between attempts after a refusal
 	stallAfter             time.Duration // a batch that is not confirmed for so long is reported
 	dialWait               time.Duration // bounds the questions asked of a new client
+	slowRead               time.Duration // reading the positions is explained after so long
 }
 
 var defaultTuning = tuning{
@@ -100,6 +119,7 @@ var defaultTuning = tuning{
 	maxBackoff: 30 * time.Second,
 	stallAfter: 30 * time.Second,
 	dialWait:   15 * time.Second,
+	slowRead:   5 * time.Second,
 }
 
 // New returns an output that begins to connect at once. It fails only when the
@@ -108,8 +128,8 @@ var defaultTuning = tuning{
 func New(opts Options) (*Output, error) { return newOutput(opts, defaultTuning) }
 
 func newOutput(opts Options, t tuning) (*Output, error) {
-	if opts.Config.Delivery != AtLeastOnce {
-		return nil, fmt.Errorf("delivery %q is not available in this version: use %s", opts.Config.Delivery, AtLeastOnce)
+	if opts.Config.Delivery == ExactlyOnce && (opts.Positions == nil || opts.Life == nil || opts.Commission == nil) {
+		return nil, errors.New("delivery exactly_once needs positions, the life they belong to, and a way to commission them")
 	}
 	log := opts.Logger
 	if log == nil {
@@ -132,6 +152,9 @@ func newOutput(opts Options, t tuning) (*Output, error) {
 	}
 	o.subject = kafkaconn.Subject{Config: &o.config.Conn, Topic: o.config.Topic, Right: "Write"}
 	o.promise = o.settle
+	if opts.Config.Delivery == ExactlyOnce {
+		o.tenure = newTenure(&opts)
+	}
 	s, err := o.newSession("millrace-" + opts.Pipeline)
 	if err != nil {
 		stop()
@@ -148,6 +171,9 @@ func newOutput(opts Options, t tuning) (*Output, error) {
 func (o *Output) Write(b *pipeline.Batch) {
 	f := o.flights.get()
 	f.board(o, b)
+	if limit := int(o.limit.Load()); limit > 0 {
+		f.prepare(limit) // here, where it holds nobody up
+	}
 	for !o.launch(f) && !o.enqueue(f) {
 		// The gate opened or closed in between.
 	}
@@ -155,17 +181,9 @@ func (o *Output) Write(b *pipeline.Batch) {
 
 // launch produces f if the gate is open and nothing was refused.
 func (o *Output) launch(f *flight) bool {
-	records, launched := 0, false
 	o.gate.RLock()
-	if o.open != nil {
-		records = f.prepare(o.open)
-		launched = records == 0 || f.produce(o.open, records)
-	}
-	o.gate.RUnlock()
-	if launched && records == 0 {
-		f.arrive()
-	}
-	return launched
+	defer o.gate.RUnlock()
+	return o.open != nil && f.launch(o.open)
 }
 
 // enqueue lets f wait if the gate is closed, or is to be: the keeper may not
@@ -180,6 +198,9 @@ func (o *Output) enqueue(f *flight) bool {
 		o.queue = append(o.queue, f)
 	}
 	o.gate.Unlock()
+	if o.tenure != nil {
+		o.wakeKeeper() // there is something to open the gate for
+	}
 	if closed && !open {
 		f.end(errClosed)
 	}
@@ -193,8 +214,10 @@ func (o *Output) Close(ctx context.Context) error {
 	o.gate.Lock()
 	o.closed = true
 	o.gate.Unlock()
+	o.wakeKeeper()
 	select {
 	case <-o.flights.idle():
+	case <-o.kept: // it gave up for good
 	case <-ctx.Done():
 	}
 	o.stop()
@@ -204,18 +227,22 @@ func (o *Output) Close(ctx context.Context) error {
 	left := o.queue
 	o.queue = nil
 	o.gate.Unlock()
-	if len(left) == 0 {
-		return nil
-	}
 	why := o.health.current()
 	if why == nil {
 		why = errors.New("it was not confirmed in time")
 	}
 	err := fmt.Errorf("deliver to topic %q before the output closed: %w", o.config.Topic, why)
+	n := len(left)
+	if o.tenure != nil {
+		n += o.tenure.endLeft(o, err)
+	}
 	for _, f := range left {
 		f.end(err)
 	}
-	return fmt.Errorf("%d batches left: %w", len(left), err)
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d batches left: %w", n, err)
 }
 
 // key is the key of a record, empty for none.

@@ -104,6 +104,41 @@ func BenchmarkProduce(b *testing.B) {
 	}
 }
 
+// BenchmarkProduceDelivery is the price of transactions, on a real Kafka: a
+// fake one commits in no time.
+func BenchmarkProduceDelivery(b *testing.B) {
+	if os.Getenv("BOOTSTRAP_SASL") == "" {
+		b.Skip("no Kafka: BOOTSTRAP_SASL is not set")
+	}
+	for _, delivery := range []string{AtLeastOnce, ExactlyOnce} {
+		for _, compression := range []string{"lz4", "zstd"} {
+			b.Run(delivery+"/"+compression, func(b *testing.B) {
+				benchProduce(b, func(c *Config) { c.Delivery, c.Compression = delivery, compression }, benchRecords, func() {})
+			})
+		}
+	}
+}
+
+// benchPositions is a source with one container.
+type benchPositions struct{}
+
+func (benchPositions) Encode(any) (string, []byte, error) {
+	return "kong_kong-gateway-7d9c5b8f6d-x2x7k/proxy", []byte(`{"version":1,"file":{"device":2049,"inode":131090,"fingerprint":"9f86d081884c7d65"},"offset":73400320,"seq":17}`), nil
+}
+func (benchPositions) Restore(map[string][]byte) error   { return nil }
+func (benchPositions) Local() (map[string][]byte, error) { return nil, nil }
+
+// benchOptions are those of one node.
+func benchOptions(c Config) Options {
+	return Options{
+		Config: c, Pipeline: "bench", Positions: benchPositions{},
+		Life: func(context.Context) (Life, error) {
+			return Life{TransactionalID: "millrace-" + c.Topic, Key: "bench/" + c.Topic + "/main", Disk: "disk", Node: "node", Pod: "pod", Adopt: true}, nil
+		},
+		Commission: func(Place) error { return nil },
+	}
+}
+
 // BenchmarkLinger is a quiet node: a small batch every millisecond, 10,000
 // lines a second. What counts is the processor time.
 func BenchmarkLinger(b *testing.B) {
@@ -122,7 +157,7 @@ func benchProduce(b *testing.B, change func(*Config), n int, next func()) {
 	config.SetDefaults(&c)
 	c.Conn, c.Topic = benchBroker(b)
 	change(&c)
-	out, err := New(Options{Config: c, Pipeline: "bench"})
+	out, err := New(benchOptions(c))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -32,6 +32,7 @@ var quick = tuning{
 	maxBackoff: 200 * time.Millisecond,
 	stallAfter: time.Minute,
 	dialWait:   10 * time.Second,
+	slowRead:   time.Second,
 }
 
 // rig is an output to a broker, and the ledger of what goes through it.

@@ -38,6 +38,15 @@ type session struct {
 	watch    *kafkaconn.Watch
 	limit    atomic.Int64 // the topic's max.message.bytes, as far as known
 
+	// In transactions: the partition of records without a key, which of them
+	// had a leader when the session began, what the positions topic takes,
+	// and the transaction that is open. partition and slice change only while
+	// the gate is closed.
+	partition      int32
+	leaders        []bool
+	positionsLimit int
+	slice          *slice
+
 	refusedAt int  // the last limit that was too high, 0 if none was
 	warned    bool // that the limit cannot be read
 }
@@ -45,7 +54,8 @@ type session struct {
 // newSession makes a client; it dials nothing yet.
 func (o *Output) newSession(clientID string) (*session, error) {
 	s := &session{out: o, clientID: clientID}
-	if err := s.open(); err != nil {
+	s.limit.Store(defaultLimit)
+	if err := s.open(""); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -54,14 +64,26 @@ func (o *Output) newSession(clientID string) (*session, error) {
 // renew is a fresh session that remembers what the old one learned.
 func (s *session) renew() *session {
 	n := &session{out: s.out, clientID: s.clientID, refusedAt: s.refusedAt, warned: s.warned}
-	if err := n.open(); err != nil {
-		panic(fmt.Sprintf("BUG: options that made a client once make none now: %v", err))
-	}
+	n.limit.Store(defaultLimit)
+	n.mustOpen("")
 	return n
 }
 
-func (s *session) open() error {
-	s.limit.Store(defaultLimit)
+// promote replaces the session's client, which was good for questions, by one
+// for transactions.
+func (s *session) promote(transactionalID string) {
+	s.close()
+	s.mustOpen(transactionalID)
+}
+
+func (s *session) mustOpen(transactionalID string) {
+	if err := s.open(transactionalID); err != nil {
+		panic(fmt.Sprintf("BUG: options that made a client once make none now: %v", err))
+	}
+}
+
+// open makes the client, for transactions if the id is not empty.
+func (s *session) open(transactionalID string) error {
 	o := s.out
 	s.watch = kafkaconn.NewWatch(o.subject, o.health.connected)
 	opts, err := kafkaconn.Options(&o.config.Conn, s.clientID, o.log, s.watch)
@@ -69,13 +91,20 @@ func (s *session) open() error {
 		return err
 	}
 	partitioner := kgo.UniformBytesPartitioner(stickyBytes, true, true, nil)
+	if transactionalID != "" {
+		opts = append(opts, kgo.TransactionalID(transactionalID), kgo.TransactionTimeout(o.config.Transaction.Timeout))
+		if o.config.Key == KeyNone {
+			partitioner = nil
+		}
+		partitioner = route{positions: o.config.Transaction.PositionsTopic, keyed: partitioner}
+	}
 	s.client, err = kgo.NewClient(append(opts,
 		kgo.WithHooks(o.metrics),
 		kgo.RequiredAcks(kgo.AllISRAcks()), // idempotent, as long as it is not switched off
 		kgo.ProducerBatchCompression(o.config.codec()),
 		kgo.ProducerLinger(o.config.Linger),
 		kgo.RecordPartitioner(partitioner),
-		kgo.ProducerBatchMaxBytesFn(func(string) int32 { return int32(s.batchLimit()) }),
+		kgo.ProducerBatchMaxBytesFn(s.maxBatch),
 		// The pool of batches bounds what is in flight; these must never.
 		kgo.MaxBufferedRecords(math.MaxInt),
 		kgo.MaxBufferedBytes(0),
@@ -95,6 +124,14 @@ func (s *session) close() {
 // stickyBytes is how much goes to one partition before the next one's turn,
 // for records without a key.
 const stickyBytes = 1 << 20
+
+// maxBatch is the size of a batch that a topic takes.
+func (s *session) maxBatch(topic string) int32 {
+	if topic == s.out.config.Transaction.PositionsTopic && s.positionsLimit > 0 {
+		return int32(s.positionsLimit)
+	}
+	return int32(s.batchLimit())
+}
 
 // batchLimit is the size of a batch that the topic takes.
 func (s *session) batchLimit() int { return int(s.limit.Load()) }
@@ -128,6 +165,11 @@ func (s *session) connect(ctx context.Context) error {
 		return err
 	}
 	s.setLimit(limit)
+	s.leaders = make([]bool, len(topics[topic].Partitions))
+	for p := range s.leaders {
+		s.leaders[p] = topics[topic].Partitions[int32(p)].Leader >= 0
+	}
+	s.partition = draw(len(s.leaders))
 	return nil
 }
 
@@ -146,6 +188,7 @@ func (s *session) setLimit(described int) {
 		s.refusedAt = 0 // it was lowered, and that was all
 	}
 	s.limit.Store(int64(min(max(limit, minLimit), maxLimit)))
+	s.out.limit.Store(int64(s.recordLimit()))
 }
 
 // warnLimit tells once that the limit is a guess.

@@ -82,3 +82,16 @@ func (a *answer) counts(rows int) error {
 	return fmt.Errorf("rows are missing or too many: sent %d, StarRocks counted %d, loaded %d, filtered %d",
 		rows, a.NumberTotalRows, a.NumberLoadedRows, a.NumberFilteredRows)
 }
+
+// ofRows says that StarRocks refuses rows of the load: it would again.
+func (a *answer) ofRows() bool {
+	text := strings.ToLower(a.text())
+	return strings.Contains(text, "too many filtered rows") || strings.Contains(text, "no load data") || strings.Contains(text, "no partitions have data")
+}
+
+// ofSize says that the load is larger than the backend takes
+// (streaming_load_max_mb, streaming_load_max_batch_size_mb).
+func (a *answer) ofSize() bool {
+	text := strings.ToLower(a.text())
+	return strings.Contains(text, "body size") && strings.Contains(text, "exceed limit") || strings.Contains(text, "exceed the max size")
+}

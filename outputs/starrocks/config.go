@@ -65,8 +65,8 @@ type Load struct {
 	MaxPerSecond float64 `yaml:"max_per_second"`
 	// Concurrency is the number of loads that may run at once.
 	Concurrency int `yaml:"concurrency"`
-	// OnUnknown says what to do when StarRocks does not know a label that was
-	// sent so long ago that it may have been forgotten: stop, or resend.
+	// OnUnknown says what to do when StarRocks does not know a label that may
+	// have been sent, and nothing else tells whether it is in: stop, or resend.
 	OnUnknown string `yaml:"on_unknown"`
 	// Timeout is what StarRocks allows for one load; ours is a little longer.
 	Timeout time.Duration `yaml:"timeout"`
@@ -162,7 +162,7 @@ func (c *Config) validateColumns(e *config.Errors) {
 		switch {
 		case !identifier.MatchString(name):
 			e.Add(key, "must be a column's name: letters, digits and _, beginning with a letter or _")
-		case name == partitionColumn || name == offsetColumn || name == truncatedColumn:
+		case name == topicColumn || name == partitionColumn || name == offsetColumn || name == truncatedColumn:
 			e.Add(key, "must not be %s: Millrace fills that column itself", name)
 		case taken[name] != "":
 			e.Add(key, "must not be %s: %s goes there already", name, taken[name])

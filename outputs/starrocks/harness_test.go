@@ -24,12 +24,13 @@ const patience = 20 * time.Second
 const (
 	testUser     = "millrace"
 	testPassword = "do-not-print-me"
+	testTopicID  = "7vKzYH3zTTOm9ZDgIZX4NQ"
 )
 
 const testDDL = `CREATE DATABASE quickstart; USE quickstart;
 CREATE TABLE kong_log_events (
     time DATETIME NOT NULL, stream VARCHAR(10), message VARCHAR(100), status INT, kubernetes JSON, truncated BOOLEAN,
-    kafka_partition INT, kafka_offset BIGINT, kst_time DATETIME AS convert_tz(time, 'UTC', 'Asia/Seoul')
+    kafka_topic_id STRING, kafka_partition INT, kafka_offset BIGINT, kst_time DATETIME AS convert_tz(time, 'UTC', 'Asia/Seoul')
 ) ENGINE = OLAP DUPLICATE KEY(time) DISTRIBUTED BY HASH(kst_time) BUCKETS 10;`
 
 // rig is an output before a stand-in of StarRocks.
@@ -41,6 +42,7 @@ type rig struct {
 	account *pipeline.Account
 	pool    *pipeline.Pool
 	offset  int64
+	label   string // of the next batch
 
 	mu      sync.Mutex
 	reports []error
@@ -145,12 +147,13 @@ func (r *rig) write(raws ...string) <-chan error {
 		r.t.Fatal(err)
 	}
 	b.Begin(r.account)
-	origin := &pipeline.Origin{Account: r.account}
+	origin := &pipeline.Origin{Account: r.account, TopicID: testTopicID}
 	for _, raw := range raws {
 		rec := b.Add()
 		rec.Origin, rec.Raw, rec.Offset = origin, []byte(raw), r.offset
 		r.offset++
 	}
+	b.ID, r.label = r.label, ""
 	done := make(chan error, 1)
 	b.OnDone(func(_ *pipeline.Batch, err error) { done <- err })
 	b.Emitted()
@@ -211,3 +214,8 @@ func pemOf(cert []byte) []byte {
 }
 
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
+
+// createTable is the CREATE TABLE statement of a script.
+func createTable(ddl string) string {
+	return ddl[strings.Index(ddl, "CREATE TABLE"):]
+}

@@ -10,12 +10,12 @@ import (
 // metrics is what an output counts. Names are registered once per pipeline,
 // told apart by the label pipeline.
 type metrics struct {
-	loads                                     *prometheus.CounterVec
-	visible, publishTimeout, resolved, failed prometheus.Counter
-	duration                                  prometheus.Histogram
-	bytes, rows                               prometheus.Counter
-	unreadable                                *prometheus.CounterVec
-	timeToVisible                             *ageHistogram
+	loads                                            *prometheus.CounterVec
+	visible, publishTimeout, resolved, failed, split prometheus.Counter
+	duration                                         prometheus.Histogram
+	bytes, rows                                      prometheus.Counter
+	unreadable                                       *prometheus.CounterVec
+	timeToVisible                                    *ageHistogram
 }
 
 func newMetrics(pipeline string, reg prometheus.Registerer) *metrics {
@@ -26,7 +26,7 @@ func newMetrics(pipeline string, reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		loads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name:        "millrace_loads_total",
-			Help:        "Tries to load a batch into StarRocks by result: visible, publish_timeout (committed, not yet visible), resolved (the answer was lost, the label's state told that it is in), failed (tried again).",
+			Help:        "Tries to load a batch into StarRocks by result: visible, publish_timeout (committed, not yet visible), resolved (the answer was lost, the label's state told that it is in), failed (tried again), split (rows or the size are refused: sent again in halves).",
 			ConstLabels: labels,
 		}, []string{"result"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -48,6 +48,7 @@ func newMetrics(pipeline string, reg prometheus.Registerer) *metrics {
 	m.visible = m.loads.WithLabelValues("visible")
 	m.publishTimeout = m.loads.WithLabelValues("publish_timeout")
 	m.resolved = m.loads.WithLabelValues("resolved")
+	m.split = m.loads.WithLabelValues("split")
 	m.failed = m.loads.WithLabelValues("failed")
 	if reg != nil {
 		reg.MustRegister(m.loads, m.duration, m.bytes, m.rows, m.unreadable, m.timeToVisible)

@@ -67,19 +67,23 @@ func newRemote(cfg *Config) *remote {
 
 // shipment is the body of one load, under one label.
 type shipment struct {
-	label string
-	body  []byte
-	rows  int
-	runs  []run // where the rows are from
-	// begun is when a byte of the body may first have left, in Unix
-	// nanoseconds; 0: never, so the label cannot be in.
-	begun atomic.Int64
+	label  string
+	body   []byte
+	rows   int
+	ranges []Range // where the rows are from
+	after  string  // see pipeline.Claim
+	// begun says that a byte of the body may have left since it was last
+	// known that the label is not in.
+	begun atomic.Bool
 }
 
-func (s *shipment) mayBeIn() bool { return s.begun.Load() != 0 }
+func (s *shipment) mayBeIn() bool { return s.begun.Load() }
 
 // begin notes that the label may be in from now on.
-func (s *shipment) begin() { s.begun.CompareAndSwap(0, time.Now().UnixNano()) }
+func (s *shipment) begin() { s.begun.Store(true) }
+
+// missed notes that the label is not in.
+func (s *shipment) missed() { s.begun.Store(false) }
 
 // reader reads the body and notes that it was begun.
 type reader struct {

@@ -29,6 +29,7 @@ type encoder struct {
 	// unreadable counts, per column, the rows whose DATETIME was no certain
 	// moment; the caller sets it to zero.
 	unreadable []int
+	filled     []bool // per column: a row had a value for it, ever
 
 	// Of the row that is being made:
 	at      instant // the line's own time
@@ -44,7 +45,23 @@ type guess struct {
 
 func newEncoder(l *layout) *encoder {
 	n := len(l.targets)
-	return &encoder{layout: l, written: make([]uint32, n), unreadable: make([]int, n)}
+	return &encoder{layout: l, written: make([]uint32, n), unreadable: make([]int, n), filled: make([]bool, n)}
+}
+
+// with is an encoder for another layout that remembers which columns were
+// filled. e may be nil.
+func (e *encoder) with(l *layout) *encoder {
+	next := newEncoder(l)
+	if e == nil {
+		return next
+	}
+	for i, t := range e.layout.targets {
+		j := slices.IndexFunc(l.targets, func(n target) bool { return n.name == t.name })
+		if j >= 0 {
+			next.filled[j] = e.filled[i]
+		}
+	}
+	return next
 }
 
 // append appends the row of one record. at is the line's own time; cut says
@@ -142,6 +159,9 @@ func (e *encoder) member(dst []byte, t *target, m *jsonscan.Member) (out []byte,
 	if !e.once(t) {
 		return dst, false
 	}
+	if m.Kind != jsonscan.Null {
+		e.filled[t.index] = true
+	}
 	dst = append(dst, t.key...)
 	dst, cut = e.value(dst, t, m)
 	return append(dst, ','), cut
@@ -214,6 +234,12 @@ func (e *encoder) finish(dst []byte, r *pipeline.Record, cut bool) []byte {
 	if cut && l.truncated != nil {
 		dst = append(dst, l.truncated.key...)
 		dst = append(dst, "true,"...)
+	}
+	if l.topic != nil {
+		dst = append(dst, l.topic.key...)
+		dst = append(dst, '"')
+		dst = append(dst, r.Origin.TopicID...)
+		dst = append(dst, '"', ',')
 	}
 	if l.partition != nil {
 		dst = append(dst, l.partition.key...)

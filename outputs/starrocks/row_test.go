@@ -12,7 +12,7 @@ import (
 
 // record is one record of partition 3, offset 42.
 func record(raw string) *pipeline.Record {
-	return &pipeline.Record{Origin: &pipeline.Origin{Partition: 3}, Offset: 42, Raw: []byte(raw)}
+	return &pipeline.Record{Origin: &pipeline.Origin{Partition: 3, TopicID: "id"}, Offset: 42, Raw: []byte(raw)}
 }
 
 func mustLayout(t testing.TB, tbl *table, columns map[string]string) *layout {
@@ -28,9 +28,9 @@ func mustLayout(t testing.TB, tbl *table, columns map[string]string) *layout {
 // message being short.
 func stockTable() *table {
 	return &table{columns: []column{
-		{"time", datetimeColumn, 0}, {"stream", textColumn, 10}, {"message", textColumn, 12},
-		{"kubernetes", jsonColumn, 0}, {"pod", textColumn, 20}, {"seen", datetimeColumn, 0}, {"status", otherColumn, 0},
-		{partitionColumn, otherColumn, 0}, {offsetColumn, otherColumn, 0}, {truncatedColumn, otherColumn, 0},
+		{"time", datetimeColumn, 0, false}, {"stream", textColumn, 10, false}, {"message", textColumn, 12, false},
+		{"kubernetes", jsonColumn, 0, false}, {"pod", textColumn, 20, false}, {"seen", datetimeColumn, 0, false}, {"status", otherColumn, 0, false},
+		{partitionColumn, otherColumn, 0, false}, {offsetColumn, otherColumn, 0, false}, {truncatedColumn, otherColumn, 0, false},
 	}}
 }
 
@@ -141,7 +141,7 @@ func TestRowWithAddedFields(t *testing.T) {
 // A key that is there twice is appended twice by older versions of StarRocks.
 func TestEachKeyIsWrittenOnce(t *testing.T) {
 	mapped := map[string]string{"kubernetes.pod_name": "cluster"}
-	known := &table{columns: append(stockTable().columns, column{"cluster", textColumn, 20})}
+	known := &table{columns: append(stockTable().columns, column{"cluster", textColumn, 20, false})}
 	for name, c := range map[string]struct {
 		table   *table
 		columns map[string]string
@@ -172,7 +172,7 @@ func TestRowOfTheAssumedTable(t *testing.T) {
 	r := record(`{"time":"2026-08-21T08:15:30Z","level":"info","message":"` + strings.Repeat("x", 65534) + `"}`)
 	r.Added = []pipeline.Field{{Name: "cluster", JSON: []byte(`"a"`)}}
 	got, _, cut, err := e.append(nil, r)
-	want := `{"cluster":"a","time":"2026-08-21 08:15:30.000000","lvl":"info","message":"` + strings.Repeat("x", 65530) + `…","truncated":true,"kafka_partition":3,"kafka_offset":42}`
+	want := `{"cluster":"a","time":"2026-08-21 08:15:30.000000","lvl":"info","message":"` + strings.Repeat("x", 65530) + `…","truncated":true,"kafka_topic_id":"id","kafka_partition":3,"kafka_offset":42}`
 	if err != nil || !cut || string(got) != want {
 		t.Errorf("got %.120s… of %d bytes (%v)", got, len(got), err)
 	}
@@ -229,10 +229,10 @@ func TestTableCheck(t *testing.T) {
 	}{
 		"fits":    {*stockTable(), nil, ""},
 		"mapped":  {*stockTable(), map[string]string{"level": "lvl"}, "there is no column lvl for the field level"},
-		"no time": {table{columns: []column{{"message", textColumn, 9}}}, nil, "there is no column time for the field time"},
-		"time is text, message is missing": {table{columns: []column{{"time", textColumn, 9}}}, nil,
+		"no time": {table{columns: []column{{"message", textColumn, 9, false}}}, nil, "there is no column time for the field time"},
+		"time is text, message is missing": {table{columns: []column{{"time", textColumn, 9, false}}}, nil,
 			"the column time for the field time is not a DATETIME; there is no column message for the field message"},
-		"half a provenance": {table{columns: []column{{"time", datetimeColumn, 0}, {"message", textColumn, 9}, {offsetColumn, otherColumn, 0}}}, nil,
+		"half a provenance": {table{columns: []column{{"time", datetimeColumn, 0, false}, {"message", textColumn, 9, false}, {offsetColumn, otherColumn, 0, false}}}, nil,
 			"only one of the columns kafka_partition and kafka_offset is there; a row's origin needs both"},
 	} {
 		if got := strings.Join(c.table.check(c.columns), "; "); got != c.want {

@@ -70,7 +70,7 @@ func open(cfg *Config) (*sql.DB, error) {
 
 // readColumns asks for the columns; none means that there is no such table.
 func readColumns(ctx context.Context, db *sql.DB, cfg *Config) (*table, error) {
-	rows, err := db.QueryContext(ctx, "SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH FROM information_schema.columns"+
+	rows, err := db.QueryContext(ctx, "SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, IS_NULLABLE FROM information_schema.columns"+
 		" WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION", cfg.Database, cfg.Table)
 	if err != nil {
 		return nil, err
@@ -78,12 +78,12 @@ func readColumns(ctx context.Context, db *sql.DB, cfg *Config) (*table, error) {
 	defer rows.Close()
 	t := &table{}
 	for rows.Next() {
-		var name, kind string
+		var name, kind, nullable string
 		var length sql.NullInt64
-		if err := rows.Scan(&name, &kind, &length); err != nil {
+		if err := rows.Scan(&name, &kind, &length, &nullable); err != nil {
 			return nil, err
 		}
-		t.columns = append(t.columns, column{name, kindOf(kind), maxText(length)})
+		t.columns = append(t.columns, column{name, kindOf(kind), maxText(length), strings.EqualFold(nullable, "NO")})
 	}
 	return t, rows.Err()
 }

@@ -45,10 +45,12 @@ type Options struct {
 
 // DeadLetter is a record that can be no row of the table.
 type DeadLetter struct {
+	TopicID   string // as in pipeline.Origin
 	Partition int32
 	Offset    int64
 	Value     []byte // as it came from Kafka
 	Reason    string // without any of Value
+	Table     string // database.table
 }
 
 // Output is a pipeline.Output that loads batches into a StarRocks table.
@@ -56,15 +58,15 @@ type Output struct {
 	cfg     Config
 	log     *slog.Logger
 	dead    func(context.Context, []DeadLetter) error
-	remote  *remote
+	main    *destination
 	metrics *metrics
 	faults  faults
 	pace    *pace
+	// visible is the label of the load that was the last to become visible.
+	visible atomic.Pointer[string]
 
-	// described is closed once table and layout are there.
-	described chan struct{}
-	table     atomic.Pointer[table]
-	layout    *layout
+	mu     sync.Mutex
+	former []*destination // of before the configuration was changed
 
 	slots   chan *slot // load.concurrency of them
 	work    sync.WaitGroup
@@ -83,6 +85,8 @@ type slot struct {
 	spans    []outcome // per span of the batch
 	bad      []DeadLetter
 	badSpan  []int
+	table    string // of the dead letters, database.table
+	only     int    // the record of the last row
 }
 
 // outcome counts what becomes of a span's records.
@@ -93,12 +97,11 @@ type outcome struct{ rows, cut, bad int }
 func New(opts Options) (*Output, error) {
 	o := &Output{
 		cfg: opts.Config, log: opts.Logger, dead: opts.DeadLetters,
-		metrics:   newMetrics(opts.Pipeline, opts.Registry),
-		faults:    faults{report: opts.Report},
-		pace:      newPace(opts.Config.Load.MaxPerSecond),
-		described: make(chan struct{}),
-		slots:     make(chan *slot, opts.Config.Load.Concurrency),
-		closing:   make(chan struct{}),
+		metrics: newMetrics(opts.Pipeline, opts.Registry),
+		faults:  faults{report: opts.Report},
+		pace:    newPace(opts.Config.Load.MaxPerSecond),
+		slots:   make(chan *slot, opts.Config.Load.Concurrency),
+		closing: make(chan struct{}),
 	}
 	if o.log == nil {
 		o.log = slog.New(slog.DiscardHandler)
@@ -110,51 +113,71 @@ func New(opts Options) (*Output, error) {
 		}
 		o.slots <- &slot{compress: c}
 	}
-	o.remote = newRemote(&o.cfg)
 	o.ctx, o.stop = context.WithCancelCause(context.Background())
+	o.main = newDestination(&o.cfg)
 	if o.cfg.QueryAddr == "" {
-		if err := o.use(defaultTable(o.cfg.Columns)); err != nil {
+		if err := o.main.use(defaultTable(o.cfg.Columns)); err != nil {
 			return nil, err
 		}
 		o.faults.set("table", nil)
 		return o, nil
 	}
-	o.work.Go(o.describe)
+	o.begin(o.main)
 	return o, nil
 }
 
-// use takes a table's description.
-func (o *Output) use(t *table) (err error) {
-	if o.layout, err = newLayout(t, o.cfg.Columns); err != nil {
-		return err
+// Visible is the label of the load that was the last to become visible in the
+// database that loads go to now; empty when none did yet.
+func (o *Output) Visible() string {
+	if label := o.visible.Load(); label != nil {
+		return *label
 	}
-	o.table.Store(t)
-	close(o.described)
-	return nil
+	return ""
 }
 
+func (o *Output) noteVisible(label string) { o.visible.Store(&label) }
+
+// begin finds out what a destination's table is.
+func (o *Output) begin(d *destination) {
+	if d.cfg.QueryAddr != "" {
+		o.work.Go(func() { o.describe(d) })
+		return
+	}
+	if err := d.use(defaultTable(d.cfg.Columns)); err != nil {
+		o.faults.set(d.part(), err)
+	}
+}
+
+// part is the part of the output's health that is about the table.
+func (d *destination) part() string { return "table " + d.name() }
+
 // describe reads the table's description, for as long as it takes.
-func (o *Output) describe() {
+func (o *Output) describe(d *destination) {
 	wait := minBackoff
 	for {
-		t, err := describe(o.ctx, &o.cfg)
+		t, err := describe(o.ctx, d.cfg)
 		if err == nil {
-			err = o.use(t)
+			err = d.use(t)
 		}
 		if o.ctx.Err() != nil {
 			return
 		}
-		o.faults.set("table", err)
+		o.faults.set(d.part(), err)
 		if err == nil {
-			if t.find(partitionColumn) == nil {
-				o.log.Info("the table has no columns kafka_partition and kafka_offset: rows do not say where they came from", "table", o.cfg.Table)
-			}
+			o.about(t)
 			return
 		}
 		if sleep(o.ctx, wait) != nil {
 			return
 		}
-		wait = min(wait*2, o.cfg.Load.MaxBackoff)
+		wait = min(wait*2, d.cfg.Load.MaxBackoff)
+	}
+}
+
+// about says what a table lacks that loads can do without.
+func (o *Output) about(t *table) {
+	if !t.provenance() {
+		o.log.Info("the rows of the table do not tell where they came from: it lacks one of the columns kafka_topic_id, kafka_partition and kafka_offset", "table", o.cfg.Table)
 	}
 }
 
@@ -179,7 +202,7 @@ func (o *Output) Close(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() { o.work.Wait(); close(done) }()
 	select {
-	case <-o.described:
+	case <-o.main.described:
 	default:
 		// Nothing can be loaded before the table is known, and no batch that
 		// waits for it has begun.
@@ -194,66 +217,106 @@ func (o *Output) Close(ctx context.Context) error {
 		err = errClosed
 	}
 	o.stop(errClosed)
-	o.remote.http.CloseIdleConnections()
+	for _, d := range append(o.former, o.main) {
+		d.remote.http.CloseIdleConnections()
+	}
 	return err
 }
 
 // halt waits for the end of an output that cannot go on with a batch.
-func (o *Output) halt() error {
+func (o *Output) halt(ctx context.Context) error {
 	select {
 	case <-o.closing:
-	case <-o.ctx.Done():
+	case <-ctx.Done():
 	}
 	return errClosed
 }
 
-// load makes rows of a batch and brings them into the table. It fails only
-// when the output is closed before that.
+// errLost is why a batch that another process decides about is given back.
+var errLost = errors.New("the batch is another process's now")
+
+// claimed is a context that ends when nothing of the batch may be sent any
+// more.
+func (o *Output) claimed(b *pipeline.Batch) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(o.ctx)
+	if b.Claim.Lost == nil {
+		return ctx, func() { cancel(nil) }
+	}
+	released := make(chan struct{})
+	o.work.Go(func() {
+		select {
+		case <-b.Claim.Lost:
+			cancel(errLost)
+		case <-released:
+		}
+	})
+	return ctx, func() { close(released); cancel(nil) }
+}
+
+// load makes rows of a batch and brings them into the table. An error means
+// that none of it is in, or that it is not known: when the output is closed, or
+// the batch is not ours any more, or its records are refused.
 func (o *Output) load(b *pipeline.Batch) error {
+	ctx, cancel := o.claimed(b)
+	defer cancel()
+	d := o.destinationOf(b)
 	select {
-	case <-o.described:
-	case <-o.ctx.Done():
-		return context.Cause(o.ctx)
+	case <-d.described:
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	var s *slot
 	select {
 	case s = <-o.slots:
-	case <-o.ctx.Done():
-		return context.Cause(o.ctx)
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	defer func() { o.slots <- s }()
-	if s.rows == nil {
-		s.rows = newEncoder(o.layout)
+	if b.ID == "" {
+		b.ID = "millrace-" + rand.Text()
 	}
-	s.encode(b)
-	if err := o.bury(b, s); err != nil {
-		return err
+	v := &shipment{label: b.ID, after: b.Claim.After}
+	if b.Claim.Again {
+		v.begin()
 	}
-	if len(s.written) > 0 {
-		if err := o.send(b, s); err != nil {
+	for {
+		s.table = d.name()
+		s.encode(b, d.shape.Load().layout)
+		if err := o.bury(ctx, b, s); err != nil {
 			return err
 		}
+		if len(s.written) > 0 {
+			again, err := o.send(ctx, d, b, v, s)
+			if err != nil {
+				return err
+			}
+			if again {
+				continue
+			}
+		}
+		s.settle(b)
+		return nil
 	}
-	s.settle(b)
-	return nil
 }
 
-// send brings the encoded rows into the table.
-func (o *Output) send(b *pipeline.Batch, s *slot) error {
+// send brings the encoded rows into the table. again means that they have to be
+// made anew first, for a table that was altered.
+func (o *Output) send(ctx context.Context, d *destination, b *pipeline.Batch, v *shipment, s *slot) (again bool, err error) {
 	body, err := s.compress.frame(s.frame, b.Out)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if o.cfg.Compression != "none" {
 		s.frame = body
 	}
-	label := b.ID
-	if label == "" {
-		label = "millrace-" + rand.Text()
-	}
+	v.body, v.rows, v.ranges = body, len(s.written), rangesOf(b)
 	began := time.Now()
-	if err := o.deliver(o.ctx, &shipment{label: label, body: body, rows: len(s.written), runs: runsOf(b)}); err != nil {
-		return err
+	err = o.deliver(ctx, d, v)
+	if refusal := (*refusal)(nil); errors.As(err, &refusal) {
+		return o.onRefusal(ctx, d, b, s, refusal)
+	}
+	if err != nil {
+		return false, err
 	}
 	now := time.Now()
 	o.metrics.duration.Observe(now.Sub(began).Seconds())
@@ -261,11 +324,11 @@ func (o *Output) send(b *pipeline.Batch, s *slot) error {
 	o.metrics.rows.Add(float64(len(s.written)))
 	for i, n := range s.rows.unreadable {
 		if n > 0 {
-			o.metrics.unreadable.WithLabelValues(o.layout.targets[i].name).Add(float64(n))
+			o.metrics.unreadable.WithLabelValues(s.rows.layout.targets[i].name).Add(float64(n))
 		}
 	}
 	o.metrics.timeToVisible.observe(now, s.written)
-	return nil
+	return false, nil
 }
 
 // rowGrowth is by how much a row is usually longer than its record: the time's
@@ -275,7 +338,10 @@ const rowGrowth = 80
 // encode makes the body, a JSON array with one row a line as StarRocks' own
 // Stream Load SDK sends it, in the batch's Out. An array that is cut short is
 // an error to StarRocks, while it drops the last of separate objects silently.
-func (s *slot) encode(b *pipeline.Batch) {
+func (s *slot) encode(b *pipeline.Batch, l *layout) {
+	if s.rows == nil || s.rows.layout != l {
+		s.rows = s.rows.with(l)
+	}
 	s.written, s.bad, s.badSpan = s.written[:0], s.bad[:0], s.badSpan[:0]
 	clear(s.rows.unreadable)
 	s.spans = s.spans[:0]
@@ -299,12 +365,12 @@ func (s *slot) encode(b *pipeline.Batch) {
 			if before > 1 {
 				out = out[:before-2]
 			}
-			s.bad = append(s.bad, DeadLetter{Partition: r.Origin.Partition, Offset: r.Offset, Value: r.Raw, Reason: err.Error()})
+			s.bad = append(s.bad, s.letter(r, err.Error()))
 			s.badSpan = append(s.badSpan, span)
 			s.spans[span].bad++
 			continue
 		}
-		s.written = append(s.written, at)
+		s.written, s.only = append(s.written, at), i
 		s.spans[span].rows++
 		if cut {
 			s.spans[span].cut++
@@ -313,9 +379,14 @@ func (s *slot) encode(b *pipeline.Batch) {
 	b.Out = append(out, ']')
 }
 
+// letter is the dead letter of a record.
+func (s *slot) letter(r *pipeline.Record, why string) DeadLetter {
+	return DeadLetter{TopicID: r.Origin.TopicID, Partition: r.Origin.Partition, Offset: r.Offset, Value: r.Raw, Reason: why, Table: s.table}
+}
+
 // bury puts records that can be no row where they are safe. Without such a
 // place it waits, because nothing is skipped silently.
-func (o *Output) bury(b *pipeline.Batch, s *slot) error {
+func (o *Output) bury(ctx context.Context, b *pipeline.Batch, s *slot) error {
 	if len(s.bad) == 0 {
 		return nil
 	}
@@ -323,22 +394,21 @@ func (o *Output) bury(b *pipeline.Batch, s *slot) error {
 	part := "record " + b.Spans[s.badSpan[0]].Account.Name
 	defer o.faults.set(part, nil)
 	if o.dead == nil {
-		bad := &s.bad[0]
 		o.faults.set(part, fmt.Errorf("the record at offset %d of %s can be no row (%s): set dead_letter.topic to have such records stored there, or move the group's offset past it",
-			bad.Offset, b.Spans[s.badSpan[0]].Account.Name, bad.Reason))
-		return o.halt()
+			s.bad[0].Offset, b.Spans[s.badSpan[0]].Account.Name, s.bad[0].Reason))
+		return o.halt(ctx)
 	}
 	wait := minBackoff
 	for {
-		err := o.dead(o.ctx, s.bad)
+		err := o.dead(ctx, s.bad)
 		if err == nil {
 			return nil
 		}
-		if o.ctx.Err() != nil {
-			return context.Cause(o.ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		o.faults.set(part, fmt.Errorf("store dead letters of %s: %w", b.Spans[s.badSpan[0]].Account.Name, err))
-		if err := sleep(o.ctx, wait); err != nil {
+		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
 		wait = min(wait*2, o.cfg.Load.MaxBackoff)

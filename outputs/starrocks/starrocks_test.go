@@ -2,6 +2,7 @@ package starrocks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"millrace/internal/config"
+	"millrace/internal/pipeline"
 	"millrace/outputs/starrocks/starrockstest"
 )
 
@@ -106,11 +108,11 @@ func TestLabelAlreadyUsed(t *testing.T) {
 		r := newRig(t, func(c *starrockstest.Config) { c.GenericLabelFailure = generic }, nil)
 		r.ready()
 		first := &shipment{label: "again", body: []byte(`[` + `{"time":"2026-08-21 08:15:30.000000","message":"one"}]`), rows: 1}
-		if err := r.out.deliver(t.Context(), first); err != nil {
+		if err := r.out.deliver(t.Context(), r.out.main, first); err != nil {
 			t.Fatal(err)
 		}
 		again := &shipment{label: first.label, body: first.body, rows: 1}
-		if err := r.out.deliver(t.Context(), again); err != nil {
+		if err := r.out.deliver(t.Context(), r.out.main, again); err != nil {
 			t.Fatal(err)
 		}
 		if got := r.rows("message"); !slices.Equal(got, []string{"one"}) {
@@ -196,18 +198,62 @@ func TestColumnIsMissing(t *testing.T) {
 	r.reported("the table does not fit: there is no column lvl for the field level")
 }
 
-// A row that StarRocks refuses stops the batch, and the reason is told without
-// the row.
-func TestRefusedRowIsNotSkipped(t *testing.T) {
-	r := newRig(t, nil, nil)
-	r.write(line("good"), `{"time":"2026-08-21T08:15:30Z","message":"private","status":"secret-status"}`)
-	r.reported("too many filtered rows (1 of 2 rows)", "compare the table's columns")
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, err := range r.reports {
-		if err != nil && (strings.Contains(err.Error(), "secret-status") || strings.Contains(err.Error(), "private")) {
-			t.Errorf("a report holds the row: %q", err)
+// A batch with a row that StarRocks refuses is given back to be split; alone the
+// row is a dead letter, with the reason and without its values in the log.
+func TestRefusedRow(t *testing.T) {
+	var letters []DeadLetter
+	r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) {
+		o.DeadLetters = func(_ context.Context, ls []DeadLetter) error {
+			letters = append(letters, ls...)
+			return nil
 		}
+	})
+	const bad = `{"time":"2026-08-21T08:15:30Z","message":"private","status":"secret-status"}`
+	if err := <-r.write(line("good"), bad); !errors.Is(err, pipeline.ErrRefused) {
+		t.Fatalf("the outcome is %v", err)
+	}
+	r.delivered(r.write(bad))
+	if len(letters) != 1 || string(letters[0].Value) != bad || letters[0].Table != "quickstart.kong_log_events" || letters[0].TopicID != testTopicID {
+		t.Fatalf("the dead letters are %+v", letters)
+	}
+	if why := letters[0].Reason; !strings.Contains(why, "status") || strings.Contains(why, "secret-status") {
+		t.Errorf("the reason is %q", why)
+	}
+	if n := r.account.Balance(); n.Delivered != 0 || n.Dropped["refused"] != 1 {
+		t.Errorf("the ledger says %+v", n)
+	}
+}
+
+// A load that is larger than StarRocks takes is split, too.
+func TestRefusedSize(t *testing.T) {
+	r := newRig(t, func(c *starrockstest.Config) { c.Set = map[string]string{"streaming_load_max_mb": "0"} }, nil)
+	if err := <-r.write(line("one"), line("two")); !errors.Is(err, pipeline.ErrRefused) {
+		t.Fatalf("the outcome is %v", err)
+	}
+}
+
+// The table was altered, not the records: nothing is a dead letter, and the
+// column is named until it fits again.
+func TestTableNoLongerFits(t *testing.T) {
+	r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) {
+		o.DeadLetters = func(context.Context, []DeadLetter) error { return errors.New("there are dead letters") }
+	})
+	r.delivered(r.write(line("one")))
+	for _, ddl := range []string{"DROP TABLE kong_log_events", strings.Replace(createTable(testDDL), "status INT", "status INT, tenant VARCHAR(9) NOT NULL", 1)} {
+		if err := r.srv.Exec("quickstart", ddl); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := r.write(line("two"), line("three"))
+	r.reported("the table does not fit the records: its column tenant is NOT NULL")
+	for _, ddl := range []string{"DROP TABLE kong_log_events", strings.Replace(createTable(testDDL), "message VARCHAR(100)", "message VARCHAR(50)", 1)} {
+		if err := r.srv.Exec("quickstart", ddl); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.delivered(done)
+	if got := r.rows("message"); !slices.Equal(got, []string{"two", "three"}) {
+		t.Errorf("the table holds %q", got)
 	}
 }
 
@@ -294,47 +340,52 @@ func TestCloseGivesBackWhatIsLeft(t *testing.T) {
 	}
 }
 
-// A label that was forgotten may be in: after a while an operator decides.
+// A label that StarRocks does not know may be in. The table tells, if its rows
+// say where they came from; else a load from before does, as long as it is
+// known; else an operator decides.
 func TestForgottenLabel(t *testing.T) {
-	for _, on := range []string{OnUnknownStop, OnUnknownResend} {
-		r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) { o.Config.Load.OnUnknown = on })
-		r.ready()
-		s := &shipment{label: "old", body: []byte(`[{"time":"2026-08-21 08:15:30.000000"}]`), rows: 1, runs: []run{{"logging.kong[2]", 1233, 1234}}}
-		s.begun.Store(time.Now().Add(-labelSafe(r.out.cfg.Load.MaxPerSecond)).UnixNano())
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- r.out.deliver(ctx, s) }()
-		if on == OnUnknownStop {
-			r.reported("does not know the label old any more", "move the group's offset of logging.kong[2] to 1234")
-			r.close()
-		}
-		err := <-done
-		cancel()
-		if (err == nil) != (on == OnUnknownResend) {
-			t.Errorf("%s: %v", on, err)
-		}
-	}
-}
-
-// The more loads a second, the sooner 1,000 younger labels are there.
-func TestLabelsAreForgottenByCount(t *testing.T) {
-	for perSecond, want := range map[float64]time.Duration{
-		0.01: 10 * time.Minute, 0.4: 10 * time.Minute, 0.5: 500 * time.Second, 1: 250 * time.Second, 10: 25 * time.Second, 1000: 250 * time.Millisecond,
+	plain := strings.NewReplacer("kafka_topic_id STRING, ", "").Replace(testDDL)
+	for name, c := range map[string]struct {
+		ddl, on   string
+		remember  bool // an older label is known
+		loaded    bool // the forgotten one is in
+		stops, in bool
+	}{
+		"provenance, in":           {testDDL, OnUnknownStop, false, true, false, true},
+		"provenance, not in":       {testDDL, OnUnknownStop, false, false, false, false},
+		"older label known":        {plain, OnUnknownStop, true, false, false, false},
+		"nothing tells, stop":      {plain, OnUnknownStop, false, true, true, false},
+		"nothing tells, resend":    {plain, OnUnknownResend, false, true, false, false},
+		"provenance before resend": {testDDL, OnUnknownResend, false, true, false, true},
 	} {
-		if got := labelSafe(perSecond); got != want {
-			t.Errorf("%v loads a second: %s, want %s", perSecond, got, want)
-		}
-	}
-	r := newRig(t, nil, func(o *Options, _ *starrockstest.Server) { o.Config.Load.MaxPerSecond = 100 })
-	r.ready()
-	s := &shipment{label: "old", body: []byte(`[{"time":"2026-08-21 08:15:30.000000"}]`), rows: 1}
-	s.begun.Store(time.Now().Add(-10 * time.Second).UnixNano())
-	done := make(chan error, 1)
-	go func() { done <- r.out.deliver(t.Context(), s) }()
-	r.reported("does not know the label old any more")
-	r.close()
-	if err := <-done; err == nil {
-		t.Error("the load is sent again after 1,000 labels")
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, func(sc *starrockstest.Config) { sc.DDL = []string{c.ddl} }, func(o *Options, _ *starrockstest.Server) { o.Config.Load.OnUnknown = c.on })
+			r.ready()
+			l := Lookup{Label: "forgotten", Ranges: []Range{{Name: "logging.kong[0]", TopicID: testTopicID, Start: 0, End: 1}}}
+			if c.loaded {
+				r.label = l.Label
+				r.delivered(r.write(line("one")))
+				for _, set := range [][2]string{{"label_keep_max_num", "0"}} {
+					if err := r.srv.Set(set[0], set[1]); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r.srv.CleanLabels()
+			}
+			if c.remember {
+				r.label = "older"
+				r.delivered(r.write(line("older")))
+				l.After = "older"
+			}
+			in, err := r.out.Resolve(t.Context(), l)
+			if c.stops {
+				if err == nil || !strings.Contains(err.Error(), "does not know the label forgotten any more") || !strings.Contains(err.Error(), "logging.kong[0] 0 to 0") {
+					t.Errorf("it says %v", err)
+				}
+			} else if err != nil || in != c.in {
+				t.Errorf("in: %v, %v", in, err)
+			}
+		})
 	}
 }
 

@@ -8,8 +8,10 @@ import (
 )
 
 // The columns that hold where a row came from, and whether a text in it is
-// not whole. They are filled where the table has them.
+// not whole. They are filled where the table has them. The id of the topic makes
+// the other two unique among topics, also those of one name.
 const (
+	topicColumn     = "kafka_topic_id"
 	partitionColumn = "kafka_partition"
 	offsetColumn    = "kafka_offset"
 	truncatedColumn = "truncated"
@@ -35,6 +37,8 @@ type column struct {
 	name string
 	kind columnKind
 	max  int // bytes of a text
+	// required: a row without a value for it is refused.
+	required bool
 }
 
 type columnKind uint8
@@ -51,15 +55,16 @@ const (
 // targets of columns added as STRINGs.
 func defaultTable(columns map[string]string) *table {
 	t := &table{assumed: true, columns: []column{
-		{"time", datetimeColumn, 0},
-		{"stream", textColumn, maxString},
-		{"logtag", textColumn, maxString},
-		{"message", textColumn, maxString},
-		{"kubernetes", jsonColumn, 0},
-		{"kubernetes_namespace", jsonColumn, 0},
-		{partitionColumn, otherColumn, 0},
-		{offsetColumn, otherColumn, 0},
-		{truncatedColumn, otherColumn, 0},
+		{"time", datetimeColumn, 0, false},
+		{"stream", textColumn, maxString, false},
+		{"logtag", textColumn, maxString, false},
+		{"message", textColumn, maxString, false},
+		{"kubernetes", jsonColumn, 0, false},
+		{"kubernetes_namespace", jsonColumn, 0, false},
+		{topicColumn, textColumn, maxString, false},
+		{partitionColumn, otherColumn, 0, false},
+		{offsetColumn, otherColumn, 0, false},
+		{truncatedColumn, otherColumn, 0, false},
 	}}
 	for field, name := range columns {
 		if t.find(name) == nil {
@@ -67,7 +72,7 @@ func defaultTable(columns map[string]string) *table {
 			if field == timeField {
 				kind = datetimeColumn
 			}
-			t.columns = append(t.columns, column{name, kind, maxString})
+			t.columns = append(t.columns, column{name, kind, maxString, false})
 		}
 	}
 	return t
@@ -133,7 +138,7 @@ type layout struct {
 	nested  []nestedField
 	assumed bool
 
-	time, partition, offset, truncated *target // nil: no such column
+	time, topic, partition, offset, truncated *target // nil: no such column
 }
 
 // target is one column as the encoder writes it.
@@ -158,6 +163,8 @@ func newLayout(t *table, columns map[string]string) (*layout, error) {
 		name, _ := pipeline.AppendString(nil, []byte(c.name), -1)
 		l.targets[i] = target{column: c, index: i, key: []byte(`"` + string(name) + `":`)}
 		switch c.name {
+		case topicColumn:
+			l.topic = &l.targets[i]
 		case partitionColumn:
 			l.partition = &l.targets[i]
 		case offsetColumn:

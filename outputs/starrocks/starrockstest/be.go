@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,8 @@ type backend struct {
 	http   *httpListener
 
 	contexts txnContexts
+	memory   atomic.Int64 // bytes of bodies and what was decompressed of them
+	loads    atomic.Int64 // being read
 }
 
 func pathUnescape(p string) (string, error) { return url.PathUnescape(p) }
@@ -59,6 +62,7 @@ func (b *backend) streamLoad(w http.ResponseWriter, r *http.Request, db, table s
 		result.Label = newUUID()
 	}
 	plan := &loadPlan{db: db, table: table, label: result.Label}
+	defer b.release(plan)
 	x, err := b.accept(r, plan, result)
 	if err != nil {
 		result.fail(err, !s.cfg.GenericLabelFailure)
@@ -71,6 +75,8 @@ func (b *backend) streamLoad(w http.ResponseWriter, r *http.Request, db, table s
 	if f := s.faults.take(SlowContinue, table, plan.label); f != nil {
 		pause(r, f.Delay)
 	}
+	b.loads.Add(1)
+	defer b.loads.Add(-1)
 	body, err := b.readBody(w, r, plan.timeout)
 	result.readTime = time.Since(result.began) - result.beginTime - result.planTime
 	result.LoadBytes = int64(body.Len())
@@ -85,7 +91,7 @@ func (b *backend) streamLoad(w http.ResponseWriter, r *http.Request, db, table s
 		}
 		result.fail(err, true)
 	}
-	b.reply(w, result, x)
+	b.reply(w, r, result, x)
 }
 
 // accept checks the headers in the server's order and begins the transaction.
@@ -103,6 +109,9 @@ func (b *backend) accept(r *http.Request, plan *loadPlan, result *loadResult) (*
 	}
 	if err := s.checkSize(r.ContentLength); err != nil {
 		return nil, err
+	}
+	if limit := int64(s.limit(maxTxnsPerBackend)); limit >= 0 && b.loads.Load() >= limit {
+		return nil, fmt.Errorf("streamload txn num per be exceeds limit, be: %d, current: %d, limit: %d", b.id, b.loads.Load(), limit)
 	}
 	if err := checkFormat(r.Header); err != nil {
 		return nil, err
@@ -178,6 +187,9 @@ func (b *backend) run(w http.ResponseWriter, x *txn, plan *loadPlan, result *loa
 		hangUp(w)
 	}
 	plan.skipLast = s.faults.take(RowCountMismatch, x.Table, x.Label) != nil
+	if err := b.charge(plan, x, int64(len(plan.body))); err != nil {
+		return err
+	}
 	segments, err := b.ingest(x, plan, result)
 	if err != nil {
 		return err
@@ -195,6 +207,9 @@ func (b *backend) ingest(x *txn, plan *loadPlan, result *loadResult) ([]*segment
 		return nil, discard(plan, result, plan.body)
 	}
 	text, err := decompress(plan.codec, plan.body)
+	if err == nil && plan.codec != "" {
+		err = b.charge(plan, x, int64(len(text)))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -204,6 +219,9 @@ func (b *backend) ingest(x *txn, plan *loadPlan, result *loadResult) ([]*segment
 		return nil, err
 	}
 	batch.cut()
+	if s.faults.take(FilteredRows, x.Table, x.Label) != nil {
+		log = result.refuseOne()
+	}
 	if len(log) > 0 {
 		result.ErrorURL = b.keepErrorLog(log)
 	}
@@ -238,21 +256,15 @@ func (b *backend) finish(w http.ResponseWriter, x *txn, segments []*segment, res
 	if s.faults.take(UnknownCommitted, x.Table, x.Label) != nil {
 		return errStatusUnknown
 	}
-	if s.faults.take(DropAfterCommit, x.Table, x.Label) != nil {
-		hangUp(w)
-	}
 	return nil
 }
 
-// reply sends the result of a load that was let in.
-func (b *backend) reply(w http.ResponseWriter, result *loadResult, x *txn) {
+// reply sends the result of a load that was let in; faults of the answer
+// strike when the rows are in.
+func (b *backend) reply(w http.ResponseWriter, r *http.Request, result *loadResult, x *txn) {
 	body := result.json()
-	if b.server.faults.take(CutAnswer, x.Table, x.Label) != nil {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
-		_, _ = w.Write(body[:len(body)/2])
-		_ = http.NewResponseController(w).Flush()
-		hangUp(w)
+	if result.Status != "Fail" && b.server.spoil(w, r, x.Table, body) {
+		return
 	}
 	if result.Status == "Success" {
 		b.server.count(result)
@@ -285,6 +297,28 @@ func (b *backend) keepErrorLog(log []byte) string {
 	s.errorNames = append(s.errorNames, name)
 	s.errorLogs[name] = log
 	return "http://" + b.http.addr() + "/api/_load_error_log?file=" + name
+}
+
+// charge counts memory that a load takes; too much of it ends the load. The
+// words are those of StarRocks' issues 3567 and 37179.
+func (b *backend) charge(p *loadPlan, x *txn, n int64) error {
+	s := b.server
+	p.memory += n
+	used, limit := b.memory.Add(n), int64(s.limit(maxLoadMemory))
+	switch {
+	case s.faults.take(MemoryLimit, x.Table, x.Label) != nil || used > limit:
+		return fmt.Errorf("Memory of process exceed limit. Start execute plan fragment Used: %d, Limit: %d. Mem usage has exceed the limit of BE", max(used, limit+1), limit)
+	case p.memory > p.memoryLimit:
+		id := newUUID()
+		return fmt.Errorf("Memory of Fragment %s exceed limit. QUERY Backend: %s, fragment: %s Used: %d, Limit: %d. Mem usage has exceed the limit of single query, You can change the limit by set session variable exec_mem_limit.",
+			id, b.http.addr(), id, p.memory, p.memoryLimit)
+	}
+	return nil
+}
+
+func (b *backend) release(p *loadPlan) {
+	b.memory.Add(-p.memory)
+	p.memory = 0
 }
 
 func (b *backend) errorLog(w http.ResponseWriter, r *http.Request) {

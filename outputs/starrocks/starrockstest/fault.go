@@ -1,6 +1,7 @@
 package starrockstest
 
 import (
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -10,7 +11,9 @@ import (
 type FaultKind string
 
 // The kinds of fault. "Load" below is one PUT of a Stream Load that reached a
-// backend; "request" is one HTTP request at a frontend.
+// backend; "request" is one HTTP request at a frontend. Of a load through the
+// transaction interface, what happens to the body strikes at its load, what
+// concerns versions at prepare, and the rest at commit.
 const (
 	// DropAfterCommit closes the connection once the load is visible, before any byte of the answer.
 	DropAfterCommit FaultKind = "drop after commit"
@@ -37,6 +40,17 @@ const (
 	RowCountMismatch FaultKind = "row count mismatch"
 	// SlowContinue waits Delay before the backend sends 100 Continue.
 	SlowContinue FaultKind = "slow continue"
+	// SlowAnswer waits Delay between the end of a load and its answer.
+	SlowAnswer FaultKind = "slow answer"
+	// GarbledAnswer answers a finished load with 200 and a page of HTML, as a proxy in between does.
+	GarbledAnswer FaultKind = "garbled answer"
+	// FilteredRows fails the load with "too many filtered rows" and an ErrorURL, though its rows are good.
+	FilteredRows FaultKind = "filtered rows"
+	// MemoryLimit fails the load as a backend without memory does.
+	MemoryLimit FaultKind = "memory limit"
+	// LoseContext makes the backend forget a transaction of the transaction interface when it is to be prepared:
+	// TXN_NOT_EXISTS, and the label stays in PREPARE.
+	LoseContext FaultKind = "lose context"
 	// BackendError500 answers a load with 500 and a page of text.
 	BackendError500 FaultKind = "backend 500"
 
@@ -52,11 +66,18 @@ const (
 	RedirectTo FaultKind = "redirect elsewhere"
 	// RedirectLoop redirects a load to the frontend itself.
 	RedirectLoop FaultKind = "redirect loop"
+	// SlowRedirect waits Delay before it redirects a load.
+	SlowRedirect FaultKind = "slow redirect"
 	// LoadStateFailed answers get_load_state with FAILED and no state.
 	LoadStateFailed FaultKind = "load state failed"
 	// LoadStateHang answers get_load_state only after Delay, or when the client is gone.
 	LoadStateHang FaultKind = "load state hang"
 )
+
+// faultKinds are all of them, for those who name one from outside.
+var faultKinds = []FaultKind{DropAfterCommit, DropBeforeCommit, CutAnswer, HoldTransaction, CrashBackend, PublishTimeout, UnknownCommitted, UnknownAborted, TooManyVersions,
+	TxnLimit, RowCountMismatch, SlowContinue, SlowAnswer, GarbledAnswer, FilteredRows, MemoryLimit, LoseContext, BackendError500,
+	Unauthorized, FrontendError500, FrontendFailed, RedirectDead, RedirectTo, RedirectLoop, SlowRedirect, LoadStateFailed, LoadStateHang}
 
 // Fault is one planned misbehaviour.
 type Fault struct {
@@ -68,6 +89,9 @@ type Fault struct {
 	Delay time.Duration // see the kinds
 	Then  State         // HoldTransaction: VISIBLE or ABORTED
 	Addr  string        // RedirectTo
+
+	// Chance strikes each matching request with this probability, drawn by Config.Seed; 0 strikes every one.
+	Chance float64
 }
 
 // faults is the list of planned ones, in the order they were given.
@@ -75,6 +99,10 @@ type faults struct {
 	mu     sync.Mutex
 	list   []*Fault
 	struck map[FaultKind]int
+	dice   *rand.Rand
+	events *eventLog
+
+	evicted map[string]bool // labels, in all lives
 }
 
 // take returns the first planned fault of the kind that fits, and uses it up
@@ -90,6 +118,9 @@ func (f *faults) take(k FaultKind, table, label string) *Fault {
 			p.Skip--
 			continue
 		}
+		if p.Chance > 0 && f.dice.Float64() >= p.Chance {
+			continue
+		}
 		struck := *p
 		if p.Times == 1 {
 			f.list = append(f.list[:i:i], f.list[i+1:]...)
@@ -100,6 +131,7 @@ func (f *faults) take(k FaultKind, table, label string) *Fault {
 			f.struck = map[FaultKind]int{}
 		}
 		f.struck[k]++
+		f.events.add(string(k), label)
 		return &struck
 	}
 	return nil
@@ -123,7 +155,8 @@ func (s *Server) ClearFaults() {
 	s.faults.list = nil
 }
 
-// Struck tells how often faults of a kind have struck.
+// Struck tells how often faults of a kind have struck, in all lives of the
+// server's directory.
 func (s *Server) Struck(k FaultKind) int {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// frontend is one FE's HTTP service. The first one is the leader; the others
+// frontend is one FE's HTTP service. One of them is the leader; the others
 // send what needs the leader there.
 type frontend struct {
 	server *Server
 	http   *httpListener
-	leader bool
+	index  int64
 }
 
 func (f *frontend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -101,14 +101,26 @@ func (f *frontend) streamLoad(w http.ResponseWriter, r *http.Request, db, table 
 		answer(w, http.StatusOK, ddlFailure("No backend alive."))
 		return
 	}
-	if s.faults.take(RedirectDead, table, label) != nil {
-		host = deadAddr()
-	} else if e := s.faults.take(RedirectTo, table, label); e != nil {
-		host = e.Addr
-	} else if s.faults.take(RedirectLoop, table, label) != nil {
-		host = f.http.addr()
+	redirect(w, r, f.mislead(r, host, table))
+}
+
+// mislead is where a request to a backend is sent: there, or where a fault
+// wants it.
+func (f *frontend) mislead(r *http.Request, host, table string) string {
+	s, label := f.server, r.Header.Get("label")
+	if e := s.faults.take(SlowRedirect, table, label); e != nil {
+		pause(r, e.Delay)
 	}
-	redirect(w, r, host)
+	if s.faults.take(RedirectDead, table, label) != nil {
+		return deadAddr()
+	}
+	if e := s.faults.take(RedirectTo, table, label); e != nil {
+		return e.Addr
+	}
+	if s.faults.take(RedirectLoop, table, label) != nil {
+		return f.http.addr()
+	}
+	return host
 }
 
 // redirect sends a request elsewhere: plain http, same path and query, no user
@@ -126,8 +138,8 @@ func redirect(w http.ResponseWriter, r *http.Request, host string) {
 
 func (f *frontend) loadState(w http.ResponseWriter, r *http.Request, name string) {
 	s, label := f.server, r.URL.Query().Get("label")
-	if !f.leader {
-		redirect(w, r, s.frontends[0].http.addr())
+	if !f.leads() {
+		redirect(w, r, s.leaderAddr())
 		return
 	}
 	if !f.authorized(w, r, "", label) {
@@ -168,8 +180,8 @@ func pause(r *http.Request, d time.Duration) {
 
 func (f *frontend) cancel(w http.ResponseWriter, r *http.Request, name, label string) {
 	s := f.server
-	if !f.leader {
-		redirect(w, r, s.frontends[0].http.addr())
+	if !f.leads() {
+		redirect(w, r, s.leaderAddr())
 		return
 	}
 	if !f.authorized(w, r, "", label) {

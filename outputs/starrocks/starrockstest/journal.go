@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -124,6 +125,7 @@ type definitionRecord struct{ DB, SQL string }
 type txnRecord struct {
 	Transaction
 	TableID int64
+	Expires time.Time // of a prepared one
 }
 
 func encodeRecord(kind byte, meta any, rows []byte) []byte {
@@ -160,5 +162,5 @@ func (s *Server) encodeLoad(x *txn, segments []*segment, t Transaction) []byte {
 	if s.journal.file == nil {
 		return nil
 	}
-	return encodeRecord(recordLoad, txnRecord{t, x.table.id}, rowEncoder.EncodeAll(encodeSegments(segments), nil))
+	return encodeRecord(recordLoad, txnRecord{t, x.table.id, x.expires}, rowEncoder.EncodeAll(encodeSegments(segments), nil))
 }

@@ -40,6 +40,7 @@ type txn struct {
 	table    *table
 	timer    *time.Timer
 	segments []*segment
+	expires  time.Time         // of PREPARED
 	held     func(State) error // set while HoldTransaction holds it
 }
 
@@ -52,7 +53,8 @@ type database struct {
 	running  int               // PREPARE, PREPARED, COMMITTED
 	finished []*txn            // in order of finishing
 	terminal map[string]outcome
-	evicted  []string // labels in terminal, oldest first
+	evicted  []string         // labels in terminal, oldest first
+	gone     map[string]State // all that were ever evicted, to count who asks for them
 }
 
 // outcome is what the terminal cache keeps of an evicted transaction.
@@ -62,7 +64,8 @@ type outcome struct {
 }
 
 func newDatabase(id int64, name string) *database {
-	return &database{id: id, name: name, tables: map[string]*table{}, labels: map[string][]*txn{}, terminal: map[string]outcome{}}
+	return &database{id: id, name: name, tables: map[string]*table{}, labels: map[string][]*txn{},
+		terminal: map[string]outcome{}, gone: map[string]State{}}
 }
 
 var labelRegex = regexp.MustCompile(`^[-\w]{1,128}$`)
@@ -107,6 +110,9 @@ func (s *Server) begin(db *database, t *table, label string, timeout time.Durati
 		n := s.limit(maxRunningTxns)
 		return nil, fmt.Errorf("current running txns on db %d is %d, larger than limit %d", db.id, n, n)
 	}
+	if db.gone[label] == StateVisible && len(db.labels[label]) == 0 {
+		s.faults.note(eventReused, label)
+	}
 	s.nextTxn++
 	x := &txn{table: t, Transaction: Transaction{ID: s.nextTxn, Label: label, DB: db.name, Table: t.name, State: StatePrepare, Begun: time.Now()}}
 	db.labels[label] = append(db.labels[label], x)
@@ -146,6 +152,7 @@ func (s *Server) prepare(x *txn, segments []*segment, rows int64, timeout time.D
 	done := x.Transaction
 	s.mu.Unlock()
 	done.State, done.Rows = StatePrepared, rows
+	x.expires = time.Now().Add(timeout) // only prepare sets it, and once
 	record := s.encodeLoad(x, segments, done)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,14 +169,19 @@ func (s *Server) prepare(x *txn, segments []*segment, rows int64, timeout time.D
 	return nil
 }
 
-// commitPreparedLocked makes a PREPARED transaction visible.
-func (s *Server) commitPreparedLocked(x *txn) error {
+// commitPreparedLocked makes a PREPARED transaction durable and, unless publish
+// is false, visible.
+func (s *Server) commitPreparedLocked(x *txn, publish bool) error {
 	done := x.Transaction
 	done.State, done.Finished = StateVisible, time.Now()
 	if err := s.journal.append(encodeOutcome(&done)); err != nil {
 		return fmt.Errorf("write edit log: %w", err)
 	}
-	s.publishLocked(x)
+	x.timer.Stop()
+	x.State = StateCommitted
+	if publish {
+		s.publishLocked(x)
+	}
 	return nil
 }
 
@@ -206,6 +218,9 @@ func (s *Server) finishLocked(x *txn, state State, reason string) {
 	if db := s.databases[x.DB]; db != nil {
 		db.running--
 		db.finished = append(db.finished, x)
+		if s.limit(cleanSeconds) == 0 {
+			s.cleanLocked(db)
+		}
 	}
 	s.changed.Broadcast()
 }
@@ -250,6 +265,9 @@ func (s *Server) labelState(db *database, label string) (State, string) {
 	if o, ok := db.terminal[label]; ok {
 		return o.state, o.reason
 	}
+	if _, evicted := db.gone[label]; evicted {
+		s.faults.note(eventForgotten, label)
+	}
 	return StateUnknown, ""
 }
 
@@ -276,23 +294,28 @@ func (s *Server) CleanLabels() int {
 	defer s.mu.Unlock()
 	gone := 0
 	for _, db := range s.databases {
-		oldest := time.Now().Add(-time.Duration(s.limit(labelKeepSeconds)) * time.Second)
-		n := 0
-		for n < len(db.finished) {
-			over := db.running+len(db.finished)-n > s.limit(labelKeepNum)
-			if !over && db.finished[n].Finished.After(oldest) {
-				break
-			}
-			s.evict(db, db.finished[n])
-			n++
-		}
-		db.finished = slices.Clone(db.finished[n:])
-		gone += n
+		gone += s.cleanLocked(db)
 	}
 	return gone
 }
 
+func (s *Server) cleanLocked(db *database) (gone int) {
+	oldest := time.Now().Add(-time.Duration(s.limit(labelKeepSeconds)) * time.Second)
+	for gone < len(db.finished) {
+		over := db.running+len(db.finished)-gone > s.limit(labelKeepNum)
+		if !over && db.finished[gone].Finished.After(oldest) {
+			break
+		}
+		s.evict(db, db.finished[gone])
+		gone++
+	}
+	db.finished = slices.Clone(db.finished[gone:])
+	return gone
+}
+
 func (s *Server) evict(db *database, x *txn) {
+	db.gone[x.Label] = x.State
+	s.faults.note(eventEvicted, x.Label)
 	db.labels[x.Label] = slices.DeleteFunc(db.labels[x.Label], func(o *txn) bool { return o == x })
 	if len(db.labels[x.Label]) == 0 {
 		delete(db.labels, x.Label)
@@ -309,29 +332,4 @@ func (s *Server) evict(db *database, x *txn) {
 		delete(db.terminal, db.evicted[0])
 		db.evicted = db.evicted[1:]
 	}
-}
-
-// LeaderChange makes another frontend the leader: transactions in PREPARE were
-// never written to the edit log and are forgotten. Their loads fail with
-// "transaction not found" when they want to commit.
-func (s *Server) LeaderChange() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, db := range s.databases {
-		for label, list := range db.labels {
-			kept := slices.DeleteFunc(list, func(x *txn) bool {
-				if x.State != StatePrepare {
-					return false
-				}
-				x.State = StateUnknown
-				x.timer.Stop()
-				db.running--
-				return true
-			})
-			if db.labels[label] = kept; len(kept) == 0 {
-				delete(db.labels, label)
-			}
-		}
-	}
-	s.changed.Broadcast()
 }

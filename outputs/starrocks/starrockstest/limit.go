@@ -24,6 +24,8 @@ const (
 	maxBodyMB         limitName = "streaming_load_max_mb"
 	maxJSONMB         limitName = "streaming_load_max_batch_size_mb"
 	maxTabletVersions limitName = "tablet_max_versions"
+	maxLoadMemory     limitName = "load_process_max_memory_limit_bytes"
+	maxTxnsPerBackend limitName = "stream_load_max_txn_num_per_be"
 	compactionRate    limitName = "compaction_versions_per_second" // ours: how fast the model compacts
 )
 
@@ -50,6 +52,8 @@ var defaultLimits = []limitItem{
 	{maxBodyMB, 102400, true},
 	{maxJSONMB, 100, true},
 	{maxTabletVersions, 1000, true},
+	{maxLoadMemory, 100 << 30, true},
+	{maxTxnsPerBackend, -1, false},
 	{compactionRate, 10, true},
 }
 
@@ -65,7 +69,8 @@ func (s *Server) limit(name limitName) int {
 // CONFIG and the backend's update_config do: label_keep_max_num,
 // streaming_load_max_batch_size_mb, tablet_max_versions and so on. Items
 // counted in seconds also rule transactions that have begun only from their
-// next begin on. Unknown names are an error.
+// next begin on. With transaction_clean_interval_second = 0, which is ours,
+// labels are evicted as soon as there are too many. Unknown names are an error.
 func (s *Server) Set(name, val string) error {
 	if !slices.ContainsFunc(defaultLimits, func(l limitItem) bool { return l.name == limitName(name) }) {
 		return fmt.Errorf("Config '%s' does not exist or is not mutable", name)
@@ -77,9 +82,15 @@ func (s *Server) Set(name, val string) error {
 		val = "0"
 	}
 	n, err := strconv.Atoi(val)
-	if err != nil || n < 0 {
+	if err != nil || n < -1 {
 		return fmt.Errorf("set %s: %q is not a number", name, val)
 	}
 	s.limits.Store(limitName(name), n)
+	if limitName(name) == cleanSeconds {
+		select {
+		case s.retime <- struct{}{}:
+		default: // it is being told already
+		}
+	}
 	return nil
 }

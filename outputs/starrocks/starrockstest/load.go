@@ -1,6 +1,7 @@
 package starrockstest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -20,6 +21,8 @@ type loadPlan struct {
 	timeout   time.Duration
 	codec     string
 	skipLast  bool // fault: one row too few
+
+	memory, memoryLimit int64
 }
 
 // loadResult is what the answer tells of a load.
@@ -78,6 +81,15 @@ func (r *loadResult) fail(err error, legacy bool) {
 		r.Status, r.JobStatus = "Label Already Exists", used.jobStatus()
 		r.Message = fmt.Sprintf("Label [%s] has already been used, relate to txn [%d]", used.label, used.txn.ID)
 	}
+}
+
+// refuseOne makes a good result one with a bad row, and returns its error log.
+func (r *loadResult) refuseOne() []byte {
+	if r.Loaded > 0 {
+		r.Loaded--
+		r.Filtered++
+	}
+	return []byte("Error: injected: the row is refused. Row: {}\n")
 }
 
 // header is the way the two HTTP interfaces show their headers.
@@ -152,9 +164,15 @@ func (p *loadPlan) options(h header) error {
 		}
 		p.ratio = ratio
 	}
-	if v := h.Get("load_mem_limit"); v != "" {
-		if n, err := strconv.ParseInt(v, 10, 64); err != nil || n < 0 {
+	p.memoryLimit = 2 << 30 // as the Stream Load page has it
+	for _, name := range []string{"load_mem_limit", "exec_mem_limit"} {
+		v := h.Get(name)
+		n, err := strconv.ParseInt(cmp.Or(v, "1"), 10, 64)
+		switch {
+		case err != nil || n < 0 || n == 0 && name == "exec_mem_limit":
 			return errors.New("Invalid load mem limit format")
+		case v != "" && n > 0:
+			p.memoryLimit = n
 		}
 	}
 	if v := h.Get("timezone"); v != "" {
@@ -228,7 +246,7 @@ func (s *Server) addVersion(x *txn) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	limit := s.limit(maxTabletVersions)
-	count := int(t.versions.settle(float64(s.limit(compactionRate))))
+	count := int(t.versions.settle(float64(s.limit(compactionRate)), time.Now()))
 	if f := s.faults.take(TooManyVersions, t.name, x.Label); f != nil || count >= limit {
 		return fmt.Errorf("Failed to load data into tablet %d, because of too many versions, current/limit: %d/%d. You can reduce the loading job concurrency, or increase loading data batch size. If you are loading data with Routine Load, you can increase FE configs routine_load_task_consume_second and max_routine_load_batch_size",
 			t.id+1, max(count, limit), limit)

@@ -1,6 +1,7 @@
 package starrockstest
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -36,6 +37,8 @@ func (s *Server) replay(record []byte) error {
 		if x.segments, err = decodeSegments(rows, t.Transaction); err != nil {
 			return err
 		}
+		x.table.versions.settle(float64(s.limit(compactionRate)), cmp.Or(t.Finished, t.Begun))
+		x.table.versions.count++
 	}
 	return s.replayState(db, x, t)
 }
@@ -79,20 +82,33 @@ func (s *Server) replayTxn(db *database, t txnRecord) *txn {
 
 func (s *Server) replayState(db *database, x *txn, t txnRecord) error {
 	if t.State == StatePrepared {
-		x.State = StatePrepared
-		rest := time.Until(t.Begun) + time.Duration(s.limit(preparedTimeout))*time.Second
-		x.timer = time.AfterFunc(rest, func() { _ = s.abort(x, abortTimeout) }) // it may have ended before
+		x.State, x.expires = StatePrepared, t.Expires
 		return nil
 	}
 	if t.State == StateVisible {
 		x.table.publish(x.segments)
 	}
 	x.segments = nil
-	x.stopTimer()
 	x.Transaction = t.Transaction
 	db.running--
 	db.finished = append(db.finished, x)
 	return nil
+}
+
+// startTimers gives the prepared transactions of the log the rest of their
+// time.
+func (s *Server) startTimers() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, db := range s.databases {
+		for _, list := range db.labels {
+			for _, x := range list {
+				if x.State == StatePrepared {
+					x.timer = time.AfterFunc(time.Until(x.expires), func() { _ = s.abort(x, abortTimeout) }) // it may have ended before
+				}
+			}
+		}
+	}
 }
 
 // encodeSegments writes the columns one after the other, so that equal values

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,7 +35,8 @@ type Config struct {
 	DDL   []string // scripts for Exec, run at start when the database log is empty
 
 	// Dir keeps an edit log of definitions, labels and rows: written and synced before a load is
-	// answered, replayed by New. Empty means memory only.
+	// answered, replayed by New. Beside it lies a log of the faults that struck, so that they are counted over
+	// restarts. Empty means memory only.
 	Dir string
 	// Discard makes loads run the whole protocol and count their rows, but parse and store nothing.
 	Discard bool
@@ -43,6 +45,10 @@ type Config struct {
 	GenericLabelFailure bool
 	// Set holds configuration items by the server's names, see Server.Set.
 	Set map[string]string
+	// Faults are injected before anything listens.
+	Faults []Fault
+	// Seed rules the dice of faults with a Chance: equal seeds and requests, equal faults.
+	Seed uint64
 }
 
 // Server is a running stand-in.
@@ -56,6 +62,7 @@ type Server struct {
 	frontends []*frontend
 	backends  []*backend
 	mysql     *mysqlServer
+	leader    atomic.Int64 // index in frontends
 	turn      atomic.Uint64
 	loads     atomic.Int64
 	rows      atomic.Int64
@@ -71,15 +78,18 @@ type Server struct {
 
 	timers []*time.Timer // of faults that come later
 
-	stop chan struct{}
-	done sync.WaitGroup
+	retime chan struct{} // the interval of eviction has changed
+	stop   chan struct{}
+	done   sync.WaitGroup
 }
 
 // New opens the directory, if there is one, and starts all listeners. Its
 // error names the listener, file or DDL statement at fault.
 func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, users: map[string]User{}, databases: map[string]*database{}, nextTxn: 1000, nextID: 10000,
-		errorLogs: map[string][]byte{}, stop: make(chan struct{})}
+		errorLogs: map[string][]byte{}, retime: make(chan struct{}, 1), stop: make(chan struct{})}
+	s.faults.dice, s.faults.struck = rand.New(rand.NewPCG(cfg.Seed, 0)), map[FaultKind]int{}
+	s.faults.evicted = map[string]bool{}
 	s.changed = sync.NewCond(&s.mu)
 	for _, l := range defaultLimits {
 		s.limits.Store(l.name, l.value)
@@ -95,6 +105,9 @@ func New(cfg Config) (*Server, error) {
 	for _, u := range cfg.Users {
 		s.users[u.Name] = u
 	}
+	for _, f := range cfg.Faults {
+		s.Inject(f)
+	}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -107,6 +120,10 @@ func (s *Server) open() (err error) {
 	if s.journal, err = openJournal(s.cfg.Dir, s.replay); err != nil {
 		return err
 	}
+	if err := s.openEvents(); err != nil {
+		return err
+	}
+	s.startTimers()
 	s.CleanLabels()
 	if len(s.databases) == 0 {
 		for _, script := range s.cfg.DDL {
@@ -116,7 +133,7 @@ func (s *Server) open() (err error) {
 		}
 	}
 	for i := range max(s.cfg.Frontends, 1) {
-		f := &frontend{server: s, leader: i == 0}
+		f := &frontend{server: s, index: int64(i)}
 		if f.http, err = listenHTTP(addrOr(s.cfg.FrontendAddr, i), f); err != nil {
 			return err
 		}
@@ -165,13 +182,17 @@ func (s *Server) Close() error {
 	}
 	s.done.Wait()
 	s.stopTimers()
-	return s.journal.close()
+	return errors.Join(s.journal.close(), s.faults.events.close())
 }
 
 // after runs f later, unless the server is closed first.
 func (s *Server) after(d time.Duration, f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.afterLocked(d, f)
+}
+
+func (s *Server) afterLocked(d time.Duration, f func()) {
 	s.timers = append(s.timers, time.AfterFunc(d, f))
 }
 
@@ -198,6 +219,8 @@ func (s *Server) cleanLoop() {
 		case <-s.stop:
 			t.Stop()
 			return
+		case <-s.retime:
+			t.Stop()
 		case <-t.C:
 			s.CleanLabels()
 		}
@@ -205,13 +228,16 @@ func (s *Server) cleanLoop() {
 }
 
 // URL is the base address of the leader frontend, http://host:port.
-func (s *Server) URL() string { return "http://" + s.frontends[0].http.addr() }
+func (s *Server) URL() string { return "http://" + s.leaderAddr() }
 
-// FrontendURLs are the base addresses of all frontends, the leader first.
+// FrontendURLs are the base addresses of all frontends, the leader of now
+// first.
 func (s *Server) FrontendURLs() []string {
-	var urls []string
+	urls := []string{s.URL()}
 	for _, f := range s.frontends {
-		urls = append(urls, "http://"+f.http.addr())
+		if !f.leads() {
+			urls = append(urls, "http://"+f.http.addr())
+		}
 	}
 	return urls
 }
@@ -235,6 +261,7 @@ func (s *Server) DSN(user, password, db string) string {
 
 // StopBackend drops backend i, counted from 0, with all its connections; loads
 // it was reading are aborted, transactions it had begun stay in PREPARE. StartBackend brings it back on the same address.
+// (A backend that dies in the middle of a load and leaves it in PREPARE: CrashBackend.)
 func (s *Server) StopBackend(i int) {
 	s.backends[i].http.stop()
 	s.backends[i].contexts.clear()
@@ -252,22 +279,6 @@ func (s *Server) nextBackend() (addr string, ok bool) {
 		}
 	}
 	return "", false
-}
-
-// Stats counts what loads brought since New.
-type Stats struct {
-	Loads int64 // that answered Success
-	Rows  int64
-	Bytes int64 // of bodies, as sent
-}
-
-// Stats returns the counters.
-func (s *Server) Stats() Stats { return Stats{s.loads.Load(), s.rows.Load(), s.bytes.Load()} }
-
-func (s *Server) count(r *loadResult) {
-	s.loads.Add(1)
-	s.rows.Add(r.Loaded)
-	s.bytes.Add(r.LoadBytes)
 }
 
 // Count returns the number of visible rows of a table, 0 when it is unknown.

@@ -57,6 +57,7 @@ func (t *table) publish(segments []*segment) {
 func (t *table) truncate() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.versions = tabletVersions{} // of the tablets that are dropped
 	t.segments, t.rows = nil, 0
 }
 
@@ -103,7 +104,8 @@ func (t *table) dropColumn(name string) error {
 }
 
 // tabletVersions models the rowset versions of the table's fullest tablet:
-// each load adds one, compaction takes them away at a steady rate.
+// each load adds one, compaction takes them away at a steady rate. Versions
+// outlive a restart.
 type tabletVersions struct {
 	count float64
 	at    time.Time
@@ -111,8 +113,7 @@ type tabletVersions struct {
 
 // settle lets compaction catch up and returns the count; one version always
 // stays.
-func (v *tabletVersions) settle(perSecond float64) float64 {
-	now := time.Now()
+func (v *tabletVersions) settle(perSecond float64, now time.Time) float64 {
 	if !v.at.IsZero() {
 		v.count = max(1, v.count-now.Sub(v.at).Seconds()*perSecond)
 	}

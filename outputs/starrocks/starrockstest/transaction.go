@@ -3,6 +3,7 @@ package starrockstest
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 )
 
 // transaction answers /api/transaction/{op} of a frontend: begin, load and
@@ -11,8 +12,8 @@ import (
 func (f *frontend) transaction(w http.ResponseWriter, r *http.Request, op string) {
 	s := f.server
 	db, table, label := r.Header.Get("db"), r.Header.Get("table"), r.Header.Get("label")
-	if !f.leader {
-		redirect(w, r, s.frontends[0].http.addr())
+	if !f.leads() {
+		redirect(w, r, s.leaderAddr())
 		return
 	}
 	if !f.authorized(w, r, table, label) {
@@ -35,10 +36,9 @@ func (f *frontend) transaction(w http.ResponseWriter, r *http.Request, op string
 	}
 	if op == "commit" || op == "rollback" {
 		if body := s.decide(db, label, op == "commit"); body != nil {
-			if s.faults.take(DropAfterCommit, table, label) != nil {
-				hangUp(w)
+			if op != "commit" || !s.spoil(w, r, table, body) {
+				answer(w, http.StatusOK, body)
 			}
-			answer(w, http.StatusOK, body)
 			return
 		}
 	}
@@ -47,7 +47,32 @@ func (f *frontend) transaction(w http.ResponseWriter, r *http.Request, op string
 		answer(w, http.StatusOK, userFailure("No backend alive."))
 		return
 	}
-	redirect(w, r, host)
+	redirect(w, r, f.mislead(r, host, table))
+}
+
+// spoil is what can happen to the answer of a load or commit that is over. It
+// tells whether there has been an answer.
+func (s *Server) spoil(w http.ResponseWriter, r *http.Request, table string, body []byte) (answered bool) {
+	label := r.Header.Get("label")
+	if s.faults.take(DropAfterCommit, table, label) != nil {
+		hangUp(w)
+	}
+	if e := s.faults.take(SlowAnswer, table, label); e != nil {
+		pause(r, e.Delay)
+	}
+	if s.faults.take(CutAnswer, table, label) != nil {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body[:len(body)/2]) // it is cut anyway
+		_ = http.NewResponseController(w).Flush()
+		hangUp(w)
+	}
+	if s.faults.take(GarbledAnswer, table, label) != nil {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte("<html><body><h1>502 Bad Gateway</h1></body></html>")) // the client may be gone
+		return true
+	}
+	return false
 }
 
 func userFailure(message string) []byte {
@@ -97,19 +122,45 @@ func (s *Server) decide(dbName, label string, commit bool) []byte {
 	case x.State == StateAborted:
 		message = fmt.Sprintf("Transaction %d has already aborted, label is %s", x.ID, label)
 	case commit:
-		err = s.commitPreparedLocked(x)
+		return s.commitOnFrontendLocked(x)
 	default:
 		err = s.abortLocked(x, "User Abort")
 	}
 	if err != nil {
 		return userFailure(err.Error())
 	}
+	return x.decided("OK", message)
+}
+
+// decided is the frontend's answer for a transaction.
+func (x *txn) decided(status, message string) []byte {
 	var o object
 	o.number("TxnId", x.ID)
-	o.text("Label", label)
-	o.text("Status", "OK")
+	o.text("Label", x.Label)
+	o.text("Status", status)
 	o.text("Message", message)
 	return o.line()
+}
+
+// commitOnFrontendLocked commits a PREPARED transaction, with the faults that
+// sit there.
+func (s *Server) commitOnFrontendLocked(x *txn) []byte {
+	if s.faults.take(UnknownAborted, x.Table, x.Label) != nil {
+		_ = s.abortLocked(x, "injected: commit lost") // the answer is the same
+		return userFailure("injected: the commit's outcome is unknown")
+	}
+	delayed := s.faults.take(PublishTimeout, x.Table, x.Label)
+	if err := s.commitPreparedLocked(x, delayed == nil); err != nil {
+		return userFailure(err.Error())
+	}
+	if s.faults.take(UnknownCommitted, x.Table, x.Label) != nil {
+		return userFailure("injected: the commit's outcome is unknown")
+	}
+	if delayed != nil {
+		s.afterLocked(delayed.Delay, func() { s.publish(x) })
+		return x.decided("Publish Timeout", "publish timeout")
+	}
+	return x.decided("OK", "")
 }
 
 // forgotten answers for a label without a transaction, from the terminal cache

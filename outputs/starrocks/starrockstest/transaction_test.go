@@ -12,6 +12,16 @@ type txnReply map[string]any
 // the frontend's redirect.
 func step(t *testing.T, s *Server, op, label, body string, headers ...string) txnReply {
 	t.Helper()
+	reply, err := tryStep(t, s, op, label, body, headers...)
+	if err != nil {
+		t.Fatalf("%s: %v", op, err)
+	}
+	return reply
+}
+
+// tryStep is step when there may be no answer.
+func tryStep(t *testing.T, s *Server, op, label, body string, headers ...string) (reply txnReply, err error) {
+	t.Helper()
 	method := "POST"
 	if op == "load" {
 		method = "PUT"
@@ -19,18 +29,16 @@ func step(t *testing.T, s *Server, op, label, body string, headers ...string) tx
 	}
 	headers = append([]string{"label", label, "db", "quickstart", "table", "kong_log_events"}, headers...)
 	url := s.URL() + "/api/transaction/" + op
-	resp, text := do(t, request(t, method, url, nil, headers...))
-	if resp.StatusCode == 307 {
-		resp, text = do(t, request(t, method, resp.Header.Get("Location"), strings.NewReader(body), headers...))
+	resp, err := client.Do(request(t, method, url, nil, headers...))
+	if err == nil && resp.StatusCode == 307 {
+		resp.Body.Close()
+		resp, err = client.Do(request(t, method, resp.Header.Get("Location"), strings.NewReader(body), headers...))
 	}
-	if resp.StatusCode != 200 {
-		t.Fatalf("%s: %d %s", op, resp.StatusCode, text)
+	if err != nil {
+		return nil, err
 	}
-	var reply txnReply
-	if err := json.Unmarshal([]byte(text), &reply); err != nil {
-		t.Fatalf("%s: %v in %s", op, err, text)
-	}
-	return reply
+	defer resp.Body.Close()
+	return reply, json.NewDecoder(resp.Body).Decode(&reply)
 }
 
 func (r txnReply) want(t *testing.T, status string, fragments ...string) {
@@ -149,4 +157,74 @@ func TestTransactionTrouble(t *testing.T) {
 			t.Errorf("an orphan is %s", state)
 		}
 	})
+}
+
+// TestTransactionFaults runs one transaction under each fault: the step that
+// it strikes, what the step answers, and the label's state afterwards.
+func TestTransactionFaults(t *testing.T) {
+	for _, test := range []struct {
+		fault  Fault
+		op     string
+		status any // nil: no answer that can be read
+		state  State
+	}{
+		{Fault{Kind: TxnLimit}, "begin", "INTERNAL_ERROR", StateUnknown},
+		{Fault{Kind: FrontendFailed}, "begin", "FAILED", StateUnknown},
+		{Fault{Kind: CrashBackend}, "load", nil, StatePrepare},
+		{Fault{Kind: DropBeforeCommit}, "load", nil, StateAborted},
+		{Fault{Kind: MemoryLimit}, "load", "INTERNAL_ERROR", StateAborted},
+		{Fault{Kind: SlowContinue, Delay: 1}, "", "OK", StateVisible},
+		{Fault{Kind: SlowRedirect, Delay: 1}, "", "OK", StateVisible},
+		{Fault{Kind: LoseContext}, "prepare", "TXN_NOT_EXISTS", StatePrepare},
+		{Fault{Kind: FilteredRows}, "prepare", "INTERNAL_ERROR", StateAborted},
+		{Fault{Kind: TooManyVersions}, "prepare", "INTERNAL_ERROR", StateAborted},
+		{Fault{Kind: DropAfterCommit}, "commit", nil, StateVisible},
+		{Fault{Kind: CutAnswer}, "commit", nil, StateVisible},
+		{Fault{Kind: GarbledAnswer}, "commit", nil, StateVisible},
+		{Fault{Kind: SlowAnswer, Delay: 1}, "", "OK", StateVisible},
+		{Fault{Kind: PublishTimeout, Delay: 1 << 40}, "commit", "Publish Timeout", StateCommitted},
+		{Fault{Kind: UnknownCommitted}, "commit", "FAILED", StateVisible},
+		{Fault{Kind: UnknownAborted}, "commit", "FAILED", StateAborted},
+	} {
+		t.Run(string(test.fault.Kind), func(t *testing.T) {
+			s := start(t, Config{Faults: []Fault{test.fault}})
+			struck := ""
+			for _, op := range []string{"begin", "load", "prepare", "commit"} {
+				body := ""
+				if op == "load" {
+					body = `[{"stream":"a"}]`
+				}
+				reply, err := tryStep(t, s, op, "x", body)
+				if err == nil && reply["Status"] == "OK" {
+					continue
+				}
+				if struck = op; reply["Status"] != test.status {
+					t.Errorf("%s: %v %v", op, reply, err)
+				}
+				break
+			}
+			if struck != test.op || s.Struck(test.fault.Kind) != 1 {
+				t.Errorf("it struck %d times, at %q", s.Struck(test.fault.Kind), struck)
+			}
+			if x := s.Label("quickstart", "x"); x.State != test.state || (test.state == StateVisible) != (s.Count("quickstart", "kong_log_events") == 1) {
+				t.Errorf("the label is %s, %d rows", x.State, s.Count("quickstart", "kong_log_events"))
+			}
+		})
+	}
+}
+
+// TestPreparedOverRestart: its time to live is kept.
+func TestPreparedOverRestart(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, Config{Dir: dir})
+	for label, timeout := range map[string]string{"long": "1000", "short": "1"} {
+		step(t, s, "begin", label, "")
+		step(t, s, "load", label, `[{"stream":"a"}]`)
+		step(t, s, "prepare", label, "", "prepared_timeout", timeout).want(t, "OK")
+	}
+	again := start(t, Config{Dir: copyLog(t, dir, -1)})
+	if err := again.WaitLabel(t.Context(), "quickstart", "short", StateAborted); err != nil {
+		t.Fatal(err)
+	}
+	step(t, again, "commit", "long", "").want(t, "OK")
 }

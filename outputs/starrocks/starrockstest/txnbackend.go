@@ -1,6 +1,7 @@
 package starrockstest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,6 +25,10 @@ func txnFailure(status, format string, args ...any) error {
 // transaction answers /api/transaction/{op} of a backend.
 func (b *backend) transaction(w http.ResponseWriter, r *http.Request, op string) {
 	label := r.Header.Get("label")
+	if b.server.faults.take(BackendError500, r.Header.Get("table"), label) != nil {
+		http.Error(w, "Internal Server Error", http.StatusInternalServerError)
+		return
+	}
 	var out object
 	var err error
 	switch op {
@@ -44,6 +49,8 @@ func (b *backend) transaction(w http.ResponseWriter, r *http.Request, op string)
 		if r.ContentLength != 0 {
 			w.Header().Set("Connection", "close")
 		}
+	} else if op == "commit" && b.server.spoil(w, r, r.Header.Get("table"), out.pretty()) {
+		return
 	}
 	answer(w, http.StatusOK, out.pretty())
 }
@@ -162,10 +169,9 @@ func (b *backend) txnLoad(w http.ResponseWriter, r *http.Request, label string, 
 		return err
 	}
 	c.planned += time.Since(started)
-	started = time.Now()
-	body, err := b.readBody(w, r, time.Duration(s.limit(maxTimeout))*time.Second)
+	body, err := b.txnBody(w, r, c)
 	defer s.bodies.put(body)
-	c.read += time.Since(started)
+	defer b.release(c.plan)
 	if err != nil {
 		b.txnDrop(c, err.Error())
 		return err
@@ -183,6 +189,28 @@ func (b *backend) txnLoad(w http.ResponseWriter, r *http.Request, label string, 
 	return nil
 }
 
+// txnBody reads the body of a load, with the faults that sit there.
+func (b *backend) txnBody(w http.ResponseWriter, r *http.Request, c *txnContext) (*bytes.Buffer, error) {
+	s, started := b.server, time.Now()
+	if s.faults.take(CrashBackend, c.table, c.txn.Label) != nil {
+		b.contexts.remove(c.txn.Label)
+		hangUp(w)
+	}
+	if f := s.faults.take(SlowContinue, c.table, c.txn.Label); f != nil {
+		pause(r, f.Delay)
+	}
+	body, err := b.readBody(w, r, time.Duration(s.limit(maxTimeout))*time.Second)
+	c.read += time.Since(started)
+	if err == nil && s.faults.take(DropBeforeCommit, c.table, c.txn.Label) != nil {
+		b.txnDrop(c, "injected: connection dropped before commit")
+		hangUp(w)
+	}
+	if err == nil {
+		err = b.charge(c.plan, c.txn, int64(body.Len()))
+	}
+	return body, err
+}
+
 // txnDrop ends a transaction whose request went wrong.
 func (b *backend) txnDrop(c *txnContext, reason string) {
 	b.contexts.remove(c.txn.Label)
@@ -198,6 +226,9 @@ func (b *backend) txnPrepare(r *http.Request, label string, commit bool, out *ob
 	}
 	defer c.busy.Unlock()
 	b.contexts.remove(label)
+	if s.faults.take(LoseContext, c.table, label) != nil {
+		return txnFailure("TXN_NOT_EXISTS", "Transaction with label %s not exists", label)
+	}
 	started := time.Now()
 	if err := b.txnSettle(c, r, commit); err != nil {
 		_ = s.abort(c.txn, err.Error()) // it may have ended before
@@ -231,6 +262,9 @@ func (b *backend) txnSettle(c *txnContext, r *http.Request, commit bool) error {
 		return c.err
 	}
 	c.batch.cut()
+	if s.faults.take(FilteredRows, c.table, c.txn.Label) != nil {
+		c.log = c.result.refuseOne()
+	}
 	if err := s.verdict(c.plan, &c.result); err != nil {
 		if len(c.log) > 0 {
 			return &errorURL{err, b.keepErrorLog(c.log)}

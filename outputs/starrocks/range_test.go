@@ -8,7 +8,7 @@ import (
 
 // Offsets are those of the records that the output got: what filters dropped
 // behind them is read again without harm.
-func TestRunsOfABatch(t *testing.T) {
+func TestRangesOfABatch(t *testing.T) {
 	ledger := pipeline.NewLedger("kong", "topic", "partition")
 	pool := pipeline.NewPool(1, 1<<20)
 	b, err := pool.Get(t.Context())
@@ -22,14 +22,15 @@ func TestRunsOfABatch(t *testing.T) {
 		account := ledger.Open(p.name, "t", p.name)
 		b.Begin(account)
 		for _, offset := range p.offsets {
-			b.Add().Offset = offset
+			r := b.Add()
+			r.Origin, r.Offset = &pipeline.Origin{Account: account}, offset
 		}
 	}
-	runs := runsOf(b)
-	if got, want := offsets(runs), "a[0] 7 to 12, b[0] 100 to 100"; got != want {
+	ranges := rangesOf(b)
+	if got, want := offsets(ranges), "a[0] 7 to 12, b[0] 100 to 100"; got != want {
 		t.Errorf("offsets are %q, want %q", got, want)
 	}
-	if got, want := ends(runs), "a[0] to 13, b[0] to 101"; got != want {
+	if got, want := ends(ranges), "a[0] to 13, b[0] to 101"; got != want {
 		t.Errorf("ends are %q, want %q", got, want)
 	}
 }

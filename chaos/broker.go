@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// brokers are the brokers of a cluster as processes. Their numbers begin
+// with 1. Its methods may be called concurrently, for different brokers.
+type brokers interface {
+	// kill ends a broker as kill -9 does.
+	kill(ctx context.Context, n int) error
+	// start starts it again and returns when it takes connections.
+	start(ctx context.Context, n int) error
+	// close ends what was started for this run.
+	close()
+}
+
+// realBrokers are those of the environment's Kafka.
+type realBrokers struct {
+	control string
+	mu      sync.Mutex // the command is not made for concurrent use
+}
+
+func (r *realBrokers) kill(ctx context.Context, n int) error  { return r.run(ctx, "kill", n) }
+func (r *realBrokers) start(ctx context.Context, n int) error { return r.run(ctx, "start", n) }
+func (r *realBrokers) close()                                 {}
+
+func (r *realBrokers) run(ctx context.Context, verb string, n int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	cmd := exec.CommandContext(ctx, r.control, verb, strconv.Itoa(n))
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	// What the command starts stays behind and must not hold our pipes open.
+	cmd.WaitDelay = time.Second
+	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		return fmt.Errorf("%s %s %d: %w: %s", r.control, verb, n, err, errs.String())
+	}
+	return nil
+}
+
+// fakeBroker is a kfake in a process of its own that keeps its data on disk.
+type fakeBroker struct {
+	config  fakeConfig
+	log     string
+	process *process
+	in      io.Closer
+}
+
+// fakeConfig is what the child is told.
+type fakeConfig struct {
+	Port          int    `json:"port"`
+	Dir           string `json:"dir"`
+	AdminUser     string `json:"admin_user"`
+	AdminPassword string `json:"admin_password"`
+	AgentUser     string `json:"agent_user"`
+	AgentPassword string `json:"agent_password"`
+}
+
+func (c *fakeConfig) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(c.Port)) }
+
+// startFake starts a broker with two users and no topic.
+func startFake(ctx context.Context, dir string) (*fakeBroker, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	b := &fakeBroker{log: filepath.Join(dir, "broker.log"), config: fakeConfig{
+		Port: port, Dir: filepath.Join(dir, "kafka"), AdminUser: "admin", AdminPassword: "admin-secret", AgentUser: "agent", AgentPassword: "agent-secret"}}
+	return b, b.start(ctx, 1)
+}
+
+func (b *fakeBroker) kill(context.Context, int) error {
+	b.process.kill()
+	b.in.Close()
+	return nil
+}
+
+func (b *fakeBroker) start(ctx context.Context, _ int) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	arg, err := json.Marshal(b.config)
+	if err != nil {
+		return err
+	}
+	b.process, err = launch("broker", b.log, func(cmd *exec.Cmd) (err error) {
+		b.in, err = cmd.StdinPipe()
+		return err
+	}, self, brokerChild, string(arg))
+	if err != nil {
+		return err
+	}
+	return until(ctx, 20*time.Second, func() (bool, error) {
+		if !b.process.running() {
+			return false, fmt.Errorf("the broker has ended (%v): %s", b.process.err, tail(b.log))
+		}
+		conn, err := net.DialTimeout("tcp", b.config.addr(), time.Second)
+		if err != nil {
+			return false, nil
+		}
+		return true, conn.Close()
+	})
+}
+
+func (b *fakeBroker) close() {
+	if b.process != nil {
+		b.process.kill()
+	}
+}
+
+// serveBroker is the child: a broker until its standard input ends.
+func serveBroker(arg string, in io.Reader) error {
+	var c fakeConfig
+	if err := json.Unmarshal([]byte(arg), &c); err != nil {
+		return err
+	}
+	const mechanism = "SCRAM-SHA-512"
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(c.Port), kfake.DataDir(c.Dir), kfake.EnableSASL(), kfake.EnableACLs(),
+		kfake.Superuser(mechanism, c.AdminUser, c.AdminPassword), kfake.User(mechanism, c.AgentUser, c.AgentPassword))
+	if err != nil {
+		return fmt.Errorf("start kfake: %w", err)
+	}
+	defer cluster.Close()
+	_, err = io.Copy(io.Discard, in)
+	return err
+}
+
+// freePort is a port of the loopback address that nobody uses just now.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}

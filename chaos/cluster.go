@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"millrace/internal/config"
+	"millrace/internal/kafkaconn"
+)
+
+// cluster is a Kafka with this run's topics on it.
+type cluster struct {
+	brokers brokers
+	count   int // of brokers
+	addrs   []string
+	ca      string // file; empty: no TLS
+	admin   login
+	agent   login
+
+	topic, positions string
+	client           *kgo.Client
+}
+
+type login struct{ user, password string }
+
+// openCluster connects to the environment's Kafka, or starts a fake one with
+// its files in dir, and makes the topics. The caller closes it.
+func openCluster(ctx context.Context, o *options, dir string) (*cluster, error) {
+	c := &cluster{
+		topic:     fmt.Sprintf("chaos.lines-%08x", rand.Uint32()),
+		positions: fmt.Sprintf("chaos.positions-%08x", rand.Uint32()),
+		count:     o.brokers,
+	}
+	if err := c.connect(ctx, o, dir); err != nil {
+		c.close()
+		return nil, err
+	}
+	if err := c.prepare(ctx, o); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *cluster) connect(ctx context.Context, o *options, dir string) error {
+	if control := os.Getenv("KAFKA_CONTROL"); control != "" {
+		c.brokers = &realBrokers{control: control}
+		c.addrs = strings.Split(os.Getenv("BOOTSTRAP_SASL"), ",")
+		c.ca = os.Getenv("KAFKA_CA")
+		c.admin = login{os.Getenv("KAFKA_ADMIN_USER"), os.Getenv("KAFKA_ADMIN_PASSWORD")}
+		c.agent = login{os.Getenv("KAFKA_AGENT_USER"), os.Getenv("KAFKA_AGENT_PASSWORD")}
+		if len(c.addrs) != o.brokers {
+			return fmt.Errorf("the environment's Kafka has %d brokers (BOOTSTRAP_SASL): -brokers %d does not fit", len(c.addrs), o.brokers)
+		}
+	} else {
+		if o.brokers != 1 {
+			return errors.New("several brokers need a real Kafka: KAFKA_CONTROL is not set")
+		}
+		fake, err := startFake(ctx, dir)
+		c.brokers = fake
+		if err != nil {
+			return err
+		}
+		c.addrs = []string{fake.config.addr()}
+		c.admin = login{fake.config.AdminUser, fake.config.AdminPassword}
+		c.agent = login{fake.config.AgentUser, fake.config.AgentPassword}
+	}
+	var err error
+	c.client, err = c.dial()
+	return err
+}
+
+// dial makes a client of the administrator.
+func (c *cluster) dial(opts ...kgo.Opt) (*kgo.Client, error) {
+	conn := kafkaconn.Config{
+		Brokers: c.addrs,
+		SASL: &kafkaconn.SASL{Mechanism: kafkaconn.ScramSHA512, Username: c.admin.user,
+			Password: config.Password{Value: config.NewSecret(c.admin.password)}},
+	}
+	if c.ca != "" {
+		conn.TLS = &kafkaconn.TLS{CAFile: c.ca}
+	}
+	all, err := kafkaconn.Options(&conn, "chaos", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return kgo.NewClient(append(all, opts...)...)
+}
+
+// prepare makes the topics and gives the agent its rights.
+func (c *cluster) prepare(ctx context.Context, o *options) error {
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	admin := kadm.NewClient(c.client)
+	made, err := admin.CreateTopics(ctx, int32(o.partitions), -1, nil, c.topic)
+	if err == nil {
+		err = made.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("create topic %s: %w", c.topic, err)
+	}
+	set := func(v string) *string { return &v }
+	made, err = admin.CreateTopics(ctx, 1, -1, map[string]*string{
+		"cleanup.policy": set("compact"), "segment.bytes": set("16777216"), "segment.ms": set("3600000"),
+		"min.cleanable.dirty.ratio": set("0.1"), "max.compaction.lag.ms": set("3600000"),
+	}, c.positions)
+	if err == nil {
+		err = made.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("create topic %s: %w", c.positions, err)
+	}
+	return c.allow(ctx, admin)
+}
+
+// allow gives the agent what README says that it needs.
+func (c *cluster) allow(ctx context.Context, admin *kadm.Client) error {
+	rights := func() *kadm.ACLBuilder { return kadm.NewACLs().Allow("User:" + c.agent.user).AllowHosts("*") }
+	for _, acl := range []*kadm.ACLBuilder{
+		rights().Topics(c.topic).ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpWrite, kadm.OpDescribe, kadm.OpDescribeConfigs),
+		rights().Topics(c.positions).ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpWrite, kadm.OpRead, kadm.OpDescribe, kadm.OpDescribeConfigs),
+		rights().TransactionalIDs("millrace-").ResourcePatternType(kadm.ACLPatternPrefixed).Operations(kadm.OpWrite, kadm.OpDescribe),
+	} {
+		made, err := admin.CreateACLs(ctx, acl)
+		if err != nil {
+			return fmt.Errorf("give the agent its rights: %w", err)
+		}
+		for _, one := range made {
+			if one.Err != nil {
+				return fmt.Errorf("give the agent its rights: %w", one.Err)
+			}
+		}
+	}
+	return nil
+}
+
+// stable lists the last stable offsets: what lies before them is decided.
+func (c *cluster) stable(ctx context.Context) (map[int32]int64, error) {
+	listed, err := kadm.NewClient(c.client).ListCommittedOffsets(ctx, c.topic)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list last stable offsets: %w", err)
+	}
+	ends := map[int32]int64{}
+	listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
+	return ends, nil
+}
+
+func (c *cluster) close() {
+	if c.client != nil {
+		c.client.Close()
+	}
+	if c.brokers != nil {
+		c.brokers.close()
+	}
+}

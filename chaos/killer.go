@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"millrace/chaos/generator"
+)
+
+// killer kills the agent again and again. Its methods are for one goroutine,
+// but for what is said of brokers.
+type killer struct {
+	*run
+	r     *rand.Rand
+	early int // kills in a row that came before the agent had taken up its work
+}
+
+// window is in what the agent was killed.
+type window int
+
+const (
+	starting   window = iota // not ready yet
+	catchingUp               // ready, and nothing new can be read yet
+	working                  // lines arrive
+	brokerAway               // a broker is dead
+)
+
+var windowNames = [...]string{"starting", "catching-up", "working", "broker-away"}
+
+// String is the window's name in reports.
+func (w window) String() string { return windowNames[w] }
+
+// kills counts kills of one kind.
+type kills struct {
+	Counted   int            `json:"counted"`
+	Uncounted int            `json:"uncounted"`
+	Windows   map[string]int `json:"windows,omitempty"` // of those that count
+}
+
+// spree kills the agent until enough kills count. The agent runs before and
+// after it.
+func (k *killer) spree(ctx context.Context) error {
+	for k.tally.Agent.Counted < k.opts.agentKills {
+		if err := k.live(ctx); err != nil {
+			return err
+		}
+		if err := k.strike(ctx); err != nil {
+			return err
+		}
+	}
+	_, err := k.resume(ctx, patience)
+	return err
+}
+
+// patience bounds every wait for what has to happen.
+const patience = 2 * time.Minute
+
+// live lets the agent live: as a rule until it has taken up its work and a
+// while longer, now and then for less than that.
+func (k *killer) live(ctx context.Context) error {
+	if k.early < 2 && k.r.IntN(5) == 0 && !k.opts.missing() {
+		k.early++
+		back, err := k.resume(ctx, time.Duration(k.r.Int64N(int64(600*time.Millisecond))))
+		if back || errors.Is(err, errPatience) {
+			return nil
+		}
+		return err
+	}
+	k.early = 0
+	if _, err := k.resume(ctx, patience); err != nil {
+		return err
+	}
+	return pause(ctx, time.Duration(k.r.Int64N(int64(k.opts.cycle))))
+}
+
+// resume waits until the agent has taken up its work, and lets rotations go on
+// then. It has, when with -trust it holds all files, and else when lines
+// arrive that did not before.
+func (r *run) resume(ctx context.Context, most time.Duration) (back bool, err error) {
+	if !r.away {
+		return true, nil
+	}
+	err = until(ctx, most, func() (bool, error) {
+		if err := r.agent.died(); err != nil {
+			return false, err
+		}
+		back = time.Since(r.agent.began) > 200*time.Millisecond && r.writer.last().Held
+		if !r.opts.trust || r.opts.missing() {
+			back = r.reader.checker.Arrived() > r.arrived
+		}
+		return back, nil
+	})
+	if err != nil {
+		if most == patience {
+			err = fmt.Errorf("wait for the agent, life %d, to take up its work: %w; %s", r.agent.lives, err, r.agent.why())
+		}
+		return false, err
+	}
+	r.away = false
+	_, err = r.writer.tell(generator.Command{Do: generator.Back})
+	return true, err
+}
+
+// leave says that the agent is about to be dead. The status is one of right
+// after that.
+func (r *run) leave(ctx context.Context) (generator.Status, error) {
+	limit := r.opts.away
+	if r.agent.lives == 0 {
+		limit = min(limit, r.opts.files-2)
+	}
+	r.away = true
+	return r.writer.do(ctx, generator.Command{Do: generator.Away, Limit: limit})
+}
+
+// window is where the agent is.
+func (k *killer) window() window {
+	switch {
+	case k.brokersAway.Load() > 0:
+		return brokerAway
+	case !k.agent.isReady():
+		return starting
+	case k.reader.checker.Arrived() <= k.arrived:
+		return catchingUp
+	}
+	return working
+}
+
+// strike kills the agent and starts it again.
+func (k *killer) strike(ctx context.Context) error {
+	k.agent.look()
+	where, age := k.window(), time.Since(k.agent.began)
+	status, err := k.leave(ctx)
+	if err != nil {
+		return err
+	}
+	if err := k.agent.died(); err != nil {
+		return err
+	}
+	k.agent.kill()
+	readable, err := k.readable(ctx)
+	if err != nil {
+		return err
+	}
+	if readable >= 0 {
+		k.arrived = readable
+	}
+	k.note("agent", where.String(), &k.tally.Agent, status.Due, readable, fmt.Sprintf("life %d, %s old, %s", k.agent.lives, age.Round(time.Millisecond), where))
+	if k.opts.missing() {
+		if err := k.stayAway(ctx); err != nil {
+			return err
+		}
+	}
+	return k.agent.start()
+}
+
+// readable counts the lines that can be read now that the agent is dead; -1 if
+// nobody can tell because brokers are away.
+func (k *killer) readable(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	ends, err := k.cluster.stable(ctx)
+	if err == nil {
+		err = until(ctx, 5*time.Second, func() (bool, error) { return k.reader.reached(ends) })
+	}
+	switch {
+	case err == nil:
+		return k.reader.checker.Arrived(), nil
+	case k.reader.broken() != nil:
+		return -1, k.reader.broken()
+	}
+	return -1, nil
+}
+
+// stayAway waits until every container has rotated as often as it has to while
+// the agent is dead.
+func (k *killer) stayAway(ctx context.Context) error {
+	most := patience + time.Duration(k.opts.away)*k.opts.rotate*2
+	err := until(ctx, most, func() (bool, error) {
+		return k.writer.last().AwayLeast >= k.opts.away, nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait for %d rotations of each container: %w", k.opts.away, err)
+	}
+	return nil
+}
+
+// note counts a kill and says so. Lines were due and readable so many.
+//
+//nolint:revive // the parts of one line
+func (r *run) note(what, where string, count *kills, due, readable int64, about string) {
+	verdict := "counts"
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if readable < 0 || due-readable <= 0 {
+		count.Uncounted++
+		verdict = "does not count"
+	} else {
+		count.Counted++
+		if where != "" {
+			if count.Windows == nil {
+				count.Windows = map[string]int{}
+			}
+			count.Windows[where]++
+		}
+	}
+	if r.opts.quiet {
+		return
+	}
+	behind := fmt.Sprintf("uncommitted=%d (due %d, readable %d)", due-readable, due, readable)
+	if readable < 0 {
+		behind = "uncommitted unknown"
+	}
+	fmt.Fprintf(r.out, "%7.1fs kill -9 %s: %s, %s: %s, %d so far\n", time.Since(r.began).Seconds(), what, about, behind, verdict, count.Counted)
+}
+
+// killBrokers kills one broker after another until enough kills count or ctx
+// is done.
+func (r *run) killBrokers(ctx context.Context, rnd *rand.Rand) error {
+	for r.tally.Broker.Counted < r.opts.brokerKills {
+		if err := pause(ctx, time.Second+time.Duration(rnd.Int64N(int64(2*time.Second)))); err != nil {
+			return nil
+		}
+		n := 1 + rnd.IntN(r.cluster.count)
+		down := 200*time.Millisecond + time.Duration(rnd.Int64N(int64(2*time.Second)))
+		if err := r.killBroker(ctx, n, down); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// killBroker kills a broker and starts it again after a while. It counts if
+// lines could not be read right before.
+func (r *run) killBroker(ctx context.Context, n int, down time.Duration) error {
+	due := r.writer.last().Due
+	readable := int64(-1)
+	if ends, err := r.cluster.stable(ctx); err == nil {
+		if until(ctx, 5*time.Second, func() (bool, error) { return r.reader.reached(ends) }) == nil {
+			readable = r.reader.checker.Arrived()
+		}
+	}
+	r.brokersAway.Add(1)
+	defer r.brokersAway.Add(-1)
+	if err := r.cluster.brokers.kill(ctx, n); err != nil {
+		return err
+	}
+	r.note("broker", "", &r.tally.Broker, due, readable, fmt.Sprintf("%d of %d, for %s", n, r.cluster.count, down.Round(time.Millisecond)))
+	err := pause(ctx, down)
+	// It has to run at the end, whatever happens.
+	return errors.Join(err, r.cluster.brokers.start(context.WithoutCancel(ctx), n))
+}

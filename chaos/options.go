@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"millrace/chaos/check"
+)
+
+// options are the flags.
+type options struct {
+	seed  uint64
+	part  uint64
+	dir   string
+	log   string
+	sum   string
+	quiet bool
+
+	agentKills, brokerKills int
+	cycle                   time.Duration
+	away                    int
+	trust                   bool
+
+	rate       float64
+	containers int
+	rotate     time.Duration
+	files      int
+	churn      bool
+	lines      int64
+	duration   time.Duration
+	settle     time.Duration
+
+	brokers    int
+	partitions int
+	delivery   string
+	key        string
+	interval   time.Duration
+	millrace   string
+	fault      check.Fault
+}
+
+// errUsage means that the flags were wrong and flag has said so.
+var errUsage = errors.New("wrong usage")
+
+// parseOptions reads the command line; usage goes to errs.
+func parseOptions(args []string, errs io.Writer) (*options, error) {
+	o := new(options)
+	f := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	f.SetOutput(errs)
+	f.Uint64Var(&o.seed, "seed", 0, "of lines, rotations, restarts and kills (default: drawn, and printed)")
+	f.Uint64Var(&o.part, "part", 0, "number of the run, when a long run is the sum of several with one seed")
+	f.StringVar(&o.dir, "dir", "", "work folder, empty or new, kept at the end (default: a temporary one, kept only if something is wrong)")
+	f.StringVar(&o.log, "log", "", "file to which the run's summary is appended")
+	f.StringVar(&o.sum, "sum", "", "run nothing: add up the summaries in this file")
+	f.BoolVar(&o.quiet, "quiet", false, "print no line for each kill")
+
+	f.IntVar(&o.agentKills, "agent-kills", 5, "how often the agent is killed while there are lines that cannot be read yet")
+	f.IntVar(&o.brokerKills, "broker-kills", 1, "how often a broker is killed while there are lines that cannot be read yet")
+	f.DurationVar(&o.cycle, "cycle", time.Second, "longest time from the agent's having taken up its work to the next kill")
+	f.IntVar(&o.away, "away", 3, "rotations of a container while the agent is dead: at most so many up to -files less 2; beyond, the agent stays dead for exactly so many, and what is lost must be what it counts as missed")
+	f.BoolVar(&o.trust, "trust", true, "delete rotated files that are not delivered, if the agent is not dead: it has to hold them")
+
+	f.Float64Var(&o.rate, "rate", 4000, "lines a second")
+	f.IntVar(&o.containers, "containers", 20, "containers at a time")
+	f.DurationVar(&o.rotate, "rotate", time.Second, "longest time between two rotations of a container")
+	f.IntVar(&o.files, "files", 5, "files kept of each container, the current one included")
+	f.BoolVar(&o.churn, "churn", true, "restart containers and delete pods")
+	f.Int64Var(&o.lines, "lines", 0, "write at least so many lines")
+	f.DurationVar(&o.duration, "duration", 0, "write for at least so long")
+	f.DurationVar(&o.settle, "settle", 2*time.Second, "how long each of the two processes runs whose ledgers are compared at the end; 0: none")
+
+	f.IntVar(&o.brokers, "brokers", 1, "brokers: 1, or as many as the environment's Kafka has")
+	f.IntVar(&o.partitions, "partitions", 4, "partitions of the topic")
+	f.StringVar(&o.delivery, "delivery", "exactly_once", "of the agent: exactly_once or at_least_once, with which repeated and reordered lines are no fault")
+	f.StringVar(&o.key, "key", "none", "of the agent: none, pod or container")
+	f.DurationVar(&o.interval, "interval", 300*time.Millisecond, "of the agent's transactions")
+	f.StringVar(&o.millrace, "millrace", "", "the millrace program to run (default: built from this module)")
+	f.StringVar((*string)(&o.fault), "break", "", fmt.Sprintf("plant a fault, kill nothing, and see that it is found: one of %q", check.Faults))
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if err := o.complete(); err != nil || f.NArg() > 0 {
+		fmt.Fprintln(errs, "chaos: no arguments;", err)
+		f.Usage()
+		return nil, errUsage
+	}
+	return o, nil
+}
+
+// complete sets what follows from other flags.
+func (o *options) complete() error {
+	if o.containers < 1 || o.rate <= 0 || o.rotate < 100*time.Millisecond || o.files < 2 || o.brokers < 1 || o.partitions < 1 || o.agentKills < 0 || o.brokerKills < 0 {
+		return errors.New("a number is below its least value: -rotate 100ms, -files 2, others 0 or 1")
+	}
+	if o.fault != check.NoFault {
+		if !slices.Contains(check.Faults, o.fault) {
+			return fmt.Errorf("-break is one of %q", check.Faults)
+		}
+		o.agentKills, o.brokerKills = 0, 0
+	}
+	if o.seed == 0 {
+		o.seed = 1 + rand.Uint64N(1_000_000)
+	}
+	return nil
+}
+
+// random is the number of which everything in this part is drawn.
+func (o *options) random() uint64 { return o.seed + o.part<<32 }
+
+// missing says that more files are deleted unread than the agent can know of.
+func (o *options) missing() bool { return o.away > o.files-2 }
+
+// exact says that no line may arrive twice.
+func (o *options) exact() bool { return o.delivery == "exactly_once" }

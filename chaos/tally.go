@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"millrace/chaos/check"
+	"millrace/chaos/generator"
+)
+
+// tally is the summary of a run, or of several. It is kept as a line of JSON.
+type tally struct {
+	Seed     uint64  `json:"seed"`
+	Part     uint64  `json:"part"`
+	Delivery string  `json:"delivery"`
+	Key      string  `json:"key"`
+	Seconds  float64 `json:"seconds"`
+
+	Agent  kills `json:"agent_kills"`
+	Broker kills `json:"broker_kills"`
+
+	Lines      int64 `json:"lines"`
+	Due        int64 `json:"due"`
+	Arrived    int64 `json:"arrived"`
+	Lost       int64 `json:"lost"`
+	Repeated   int64 `json:"repeated"`
+	Reordered  int64 `json:"reordered"`
+	Unexpected int64 `json:"unexpected"`
+
+	// Deleted are the lost lines whose files were deleted, and Missed is what
+	// the agent's processes said of these, those that answered before they
+	// were killed.
+	Deleted check.Deleted `json:"deleted"`
+	Missed  metrics       `json:"missed"`
+
+	// LedgerLines were written while the agent ran whose ledger was compared.
+	LedgerLines int64    `json:"ledger_lines"`
+	Differences []string `json:"differences,omitempty"`
+
+	Rotations  int `json:"rotations"`
+	Restarts   int `json:"restarts"`
+	Gone       int `json:"gone"`
+	GoneUnseen int `json:"gone_unseen"`
+	Straddled  int `json:"straddled"`
+	Tails      int `json:"tails"`
+}
+
+// take enters a verdict and what the generator did.
+func (t *tally) take(v *check.Verdict, s *generator.Status) {
+	t.Lines, t.Due, t.Arrived = v.Lines, v.Due, v.Arrived
+	t.Lost, t.Repeated, t.Reordered, t.Unexpected = v.Lost, v.Repeated, v.Reordered, v.Unexpected
+	t.Deleted = v.Deleted
+	t.Rotations, t.Restarts, t.Gone, t.GoneUnseen, t.Straddled, t.Tails = s.Rotations, s.Restarts, s.Gone, s.GoneUnseen, s.Straddled, s.Tails
+}
+
+// maxDifferences are kept of a run.
+const maxDifferences = 20
+
+// differ notes what ledgers say otherwise than the writers.
+func (t *tally) differ(differences ...string) {
+	t.Differences = append(t.Differences, differences...)
+	t.Differences = t.Differences[:min(len(t.Differences), maxDifferences)]
+}
+
+// wrong says what is not as it should be.
+func (t *tally) wrong(o *options) error {
+	var errs []error
+	if !o.missing() && t.Lost > 0 {
+		errs = append(errs, fmt.Errorf("%d lines are lost", t.Lost))
+	}
+	if o.exact() && t.Repeated+t.Reordered > 0 {
+		errs = append(errs, fmt.Errorf("%d lines are repeated and %d are out of order", t.Repeated, t.Reordered))
+	}
+	if t.Unexpected > 0 {
+		errs = append(errs, fmt.Errorf("%d records are not as they were written", t.Unexpected))
+	}
+	if n := len(t.Differences); n > 0 {
+		errs = append(errs, fmt.Errorf("ledger and book differ in %d things", n))
+	}
+	switch m := t.Missed; {
+	case !o.missing() && m.MissedFiles+m.MissedBytes > 0:
+		errs = append(errs, fmt.Errorf("the agent counts %d files and %d bytes as missed, and none was", m.MissedFiles, m.MissedBytes))
+	case o.missing() && t.Lost != t.Deleted.Lines:
+		errs = append(errs, fmt.Errorf("%d of %d lost lines were in files that were not deleted", t.Lost-t.Deleted.Lines, t.Lost))
+	case o.missing() && (m.MissedBytes < t.Deleted.Least || m.MissedBytes > t.Deleted.Most):
+		errs = append(errs, fmt.Errorf("the agent counts %d files and %d bytes as missed; %d files and between %d and %d bytes were",
+			m.MissedFiles, m.MissedBytes, t.Deleted.Files, t.Deleted.Least, t.Deleted.Most))
+	}
+	return errors.Join(errs...)
+}
+
+// String is the summary in one line.
+func (t *tally) String() string {
+	ledger := "equal"
+	if len(t.Differences) > 0 {
+		ledger = "DIFFERENT"
+	}
+	var windows strings.Builder
+	for w := range windowNames {
+		fmt.Fprintf(&windows, " %s=%d", windowNames[w], t.Agent.Windows[windowNames[w]])
+	}
+	return fmt.Sprintf("seed=%d part=%d delivery=%s key=%s seconds=%.0f agent_kills=%d/%d broker_kills=%d/%d lines=%d due=%d arrived=%d "+
+		"lost=%d repeated=%d reordered=%d unexpected=%d ledger=%s ledger_lines=%d missed_files=%d missed_bytes=%d "+
+		"rotations=%d restarts=%d pods_gone=%d (unseen %d) straddled=%d tails=%d killed while:%s",
+		t.Seed, t.Part, t.Delivery, t.Key, t.Seconds, t.Agent.Counted, t.Agent.Counted+t.Agent.Uncounted, t.Broker.Counted, t.Broker.Counted+t.Broker.Uncounted,
+		t.Lines, t.Due, t.Arrived, t.Lost, t.Repeated, t.Reordered, t.Unexpected, ledger, t.LedgerLines, t.Missed.MissedFiles, t.Missed.MissedBytes,
+		t.Rotations, t.Restarts, t.Gone, t.GoneUnseen, t.Straddled, t.Tails, windows.String())
+}
+
+// append adds the summary to a log file.
+func (t *tally) append(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("open log of summaries: %w", err)
+	}
+	err = json.NewEncoder(f).Encode(t)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write summary: %w", err)
+	}
+	return nil
+}
+
+// plus adds another run.
+func (t *tally) plus(o *tally) {
+	t.Seed, t.Delivery, t.Key = o.Seed, o.Delivery, o.Key
+	t.Part++ // counts parts
+	t.Seconds += o.Seconds
+	for _, k := range []struct{ sum, add *kills }{{&t.Agent, &o.Agent}, {&t.Broker, &o.Broker}} {
+		k.sum.Counted += k.add.Counted
+		k.sum.Uncounted += k.add.Uncounted
+		for w, n := range k.add.Windows {
+			if k.sum.Windows == nil {
+				k.sum.Windows = map[string]int{}
+			}
+			k.sum.Windows[w] += n
+		}
+	}
+	t.Lines += o.Lines
+	t.Due += o.Due
+	t.Arrived += o.Arrived
+	t.Lost += o.Lost
+	t.Repeated += o.Repeated
+	t.Reordered += o.Reordered
+	t.Unexpected += o.Unexpected
+	t.Missed = t.Missed.plus(o.Missed)
+	t.LedgerLines += o.LedgerLines
+	t.differ(o.Differences...)
+	t.Rotations += o.Rotations
+	t.Restarts += o.Restarts
+	t.Gone += o.Gone
+	t.GoneUnseen += o.GoneUnseen
+	t.Straddled += o.Straddled
+	t.Tails += o.Tails
+}
+
+// sumUp adds up the summaries in a log file.
+func sumUp(path string, out io.Writer) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("open log of summaries: %w", err)
+	}
+	defer f.Close()
+	var sum tally
+	in := json.NewDecoder(bufio.NewReader(f))
+	for {
+		var t tally
+		if err := in.Decode(&t); err == io.EOF {
+			break
+		} else if err != nil {
+			return fmt.Errorf("read %q: %w", path, err)
+		}
+		sum.plus(&t)
+	}
+	fmt.Fprintf(out, "%d parts, the last with seed %d: %v\n", sum.Part, sum.Seed, &sum)
+	return nil
+}
