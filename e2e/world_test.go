@@ -40,6 +40,8 @@ type world struct {
 	warehouse *starrockstest.Server
 	book      *audit.Book
 	written   atomic.Int64 // lines that have to arrive
+	node      *kubelet.Node
+	pods      []kubelet.Pod
 	logs      []*kubelet.Container
 	kongs     []*traffic.Kong
 }
@@ -65,7 +67,7 @@ func newWorld(t *testing.T, b *broker) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.warehouse.Close() })
-	w.pods()
+	w.startPods()
 	writeFile(t, w.path("agent.password"), agentPassword)
 	writeFile(t, w.path("collector.password"), collectorPassword)
 	return w
@@ -73,21 +75,22 @@ func newWorld(t *testing.T, b *broker) *world {
 
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 
-// pods starts the pods, each with one container that rotates often.
-func (w *world) pods() {
+// startPods starts the pods, each with one container that rotates often.
+func (w *world) startPods() {
 	w.Helper()
-	node, err := kubelet.NewNode(kubelet.Config{LogDir: w.path("pods"), LinkDir: w.path("containers"), MaxSize: 256 << 10, MaxFiles: 5, Interval: time.Second})
+	var err error
+	w.node, err = kubelet.NewNode(kubelet.Config{LogDir: w.path("pods"), LinkDir: w.path("containers"), MaxSize: 256 << 10, MaxFiles: 5, Interval: time.Second})
 	if err != nil {
 		w.Fatal(err)
 	}
 	for i := range containers {
 		pod := kubelet.Pod{Namespace: "kong", Name: fmt.Sprintf("kong-%d", i), UID: fmt.Sprintf("0000000%d-0000-0000-0000-000000000000", i),
 			Labels: map[string]string{"app.kubernetes.io/name": "kong"}}
-		log, err := node.Start(pod, "proxy", time.Now())
+		log, err := w.node.Start(pod, "proxy", time.Now())
 		if err != nil {
 			w.Fatal(err)
 		}
-		w.logs = append(w.logs, log)
+		w.pods, w.logs = append(w.pods, pod), append(w.logs, log)
 		w.kongs = append(w.kongs, traffic.NewKong(1, uint16(i)))
 		w.api.SetPod(&corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: types.UID(pod.UID), Labels: pod.Labels},

@@ -115,8 +115,8 @@ func writeSynced(path string, data []byte) error {
 }
 
 // restore delivers the pods of a cache. A pod that was gone already is
-// selected and gone at once, as long as it left files.
-func (t *tracker) restore(c *cached, exists func(path string) bool) {
+// selected and gone at once, as long as its directory is needed.
+func (t *tracker) restore(c *cached, needed func(dir string) bool) {
 	for name, ns := range c.Namespaces {
 		known, due := ns.namespace, ns.Due
 		if due.After(time.Now().Add(2 * namespaceAge)) {
@@ -126,7 +126,7 @@ func (t *tracker) restore(c *cached, exists func(path string) bool) {
 	}
 	for _, p := range c.Pods {
 		dir := p.dir()
-		if p.Gone && !exists(filepath.Join(t.logDir, dir)) {
+		if p.Gone && !needed(dir) {
 			continue
 		}
 		t.update(p)

@@ -206,13 +206,13 @@ func (t *tracker) setNamespace(name string, ns *namespace) {
 	}
 }
 
-// sweep forgets pods that are gone and whose directory is gone too, and
-// namespaces that nothing needs any more.
-func (t *tracker) sweep(exists func(path string) bool) {
+// sweep forgets pods that are gone and whose directories are not needed any
+// more, and namespaces that nothing needs.
+func (t *tracker) sweep(needed func(dir string) bool) {
 	used := make(map[string]bool)
 	for dir, k := range t.pods {
 		p := k.now.Load().pod
-		if p.Gone && !exists(filepath.Join(t.logDir, dir)) {
+		if p.Gone && !needed(dir) {
 			delete(t.pods, dir)
 			t.dirty = true
 			continue

@@ -54,6 +54,8 @@ type Watcher struct {
 	restore *cached
 	todo    chan func() // what Run's goroutine is to do next
 
+	held []func() []string // directories of containers whose files somebody holds
+
 	clusterSaved string // in the disk cache
 	saveFailed   bool
 
@@ -122,6 +124,49 @@ func (w *Watcher) Subscribe(sel *Selector, fn func(c *Container, what Change)) {
 	w.tracker.subs = append(w.tracker.subs, subscription{sel, fn})
 }
 
+// Held has the watcher ask which containers somebody holds files of, in
+// directories as Container.Key names them: their pods are not forgotten before
+// that, even if they and their directories are gone, also over a restart. It
+// must not be called after Run.
+func (w *Watcher) Held(containers func() []string) { w.held = append(w.held, containers) }
+
+// needed tells whether anything of a pod's directory is left, or held.
+func (w *Watcher) needed() func(dir string) bool {
+	held := map[string]bool{}
+	for _, containers := range w.held {
+		for _, key := range containers() {
+			held[filepath.Dir(key)] = true
+		}
+	}
+	return func(dir string) bool {
+		return held[dir] || exists(filepath.Join(w.config.LogDir, dir))
+	}
+}
+
+// followHeld delivers the pods that are gone from the log directory while files
+// of theirs are held, where there is no disk cache that knows them.
+func (w *Watcher) followHeld() {
+	pods := map[string]*pod{}
+	for _, containers := range w.held {
+		for _, key := range containers() {
+			dir, container := filepath.Split(key)
+			dir = filepath.Clean(dir)
+			namespace, name, uid, ok := parseDir(dir)
+			if !ok || exists(filepath.Join(w.config.LogDir, dir)) {
+				continue
+			}
+			if pods[dir] == nil {
+				pods[dir] = &pod{Namespace: namespace, Name: name, UID: uid}
+			}
+			pods[dir].Containers = append(pods[dir].Containers, containerStatus{Name: container})
+		}
+	}
+	for dir, p := range pods {
+		w.tracker.update(p)
+		w.tracker.remove(dir)
+	}
+}
+
 // Cluster is the name of the cluster: as configured, or the UID of the
 // namespace kube-system, which is read once and kept in the disk cache. It
 // blocks until the API server has said so; trouble goes to Report. It fails
@@ -164,8 +209,11 @@ func (w *Watcher) retry(ctx context.Context, ask func(context.Context) bool) err
 func (w *Watcher) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w.tracker.restore(w.restore, exists)
+	w.tracker.restore(w.restore, w.needed())
 	w.restore = nil
+	if w.client == nil {
+		w.followHeld()
+	}
 	var started sync.WaitGroup
 	if w.client == nil {
 		started.Go(func() { w.followLogDir(ctx) })
@@ -199,7 +247,7 @@ func (w *Watcher) loop(ctx context.Context, started *sync.WaitGroup) {
 		case f := <-w.todo:
 			f()
 		case <-sweep.C:
-			w.tracker.sweep(exists)
+			w.tracker.sweep(w.needed())
 		case <-save.C:
 			w.warn(w.save())
 		}
