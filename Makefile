@@ -2,6 +2,8 @@
 # test     all tests that need nothing but Go      race   the same with the race detector
 # fuzz     each fuzz target for FUZZTIME           bench  what a line costs, on one core
 # bench-compare REF=main                           what changed since then, with benchstat
+# bench-agent                                      memory and CPU of an agent on a node (see bench/agentload/main.go)
+# chaos    kills of agent and brokers without end, with the Kafka that the environment names (see chaos/main.go)
 # demo     everything on one machine               build  bin/millrace      image  a container image
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
@@ -11,10 +13,12 @@ BENCHTIME ?= 2s
 COUNT ?= 6
 BENCH ?= ^Benchmark(Agent|Produce|Collector)
 BENCHPKGS = ./agent ./collector ./outputs/kafka ./outputs/starrocks
+AGENTLOAD ?= -for 1m
+CHAOS ?= -agent-kills 300 -broker-kills 30
 LDFLAGS = -s -w -X millrace/internal/ops.version=$(VERSION) -X millrace/internal/ops.commit=$(COMMIT)
 BENCHSTAT = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
-.PHONY: check test race fuzz bench bench-compare demo build image
+.PHONY: check test race fuzz bench bench-compare bench-agent chaos demo build image
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt -w these:"; gofmt -l .; exit 1; }
@@ -47,6 +51,14 @@ bench-compare:
 	run="go test -run ^$$ -bench $(BENCH) -benchmem -cpu 1 -count $(COUNT) -benchtime $(BENCHTIME) $(BENCHPKGS)" && \
 	(cd "$$old/src" && $$run) >"$$old/old.txt"; $$run >"$$old/new.txt"; \
 	go run $(BENCHSTAT) "$$old/old.txt" "$$old/new.txt"
+
+bench-agent: build
+	go run ./bench/agentload -millrace bin/millrace $(AGENTLOAD)
+
+chaos:
+	@test -n "$$KAFKA_CONTROL" || { echo "make chaos needs a real Kafka: KAFKA_CONTROL and the rest of chaos/main.go; without it, go run ./chaos uses kfake"; exit 2; }
+	@for fault in lost repeated reordered miscounted; do go run ./chaos -break $$fault || exit 1; done
+	go run ./chaos $(CHAOS)
 
 demo:
 	go run ./demo

@@ -46,6 +46,11 @@ var arrows = []struct{ from, to string }{
 	{"demo", "agent/kube/kubetest demo/audit demo/kubelet demo/traffic internal/certtest internal/pipeline manifests/starrocks outputs/starrocks/starrockstest"},
 	{"demo/starrocks", "outputs/starrocks/starrockstest"},
 	{"e2e", ""},
+	{"chaos/line", ""},
+	{"chaos/book", "chaos/line"},
+	{"chaos/generator", "chaos/book chaos/line demo/kubelet"},
+	{"chaos/check", "chaos/book chaos/generator chaos/line internal/pipeline"},
+	{"chaos", "chaos/book chaos/check chaos/generator chaos/line internal/config internal/kafkaconn internal/pipeline"},
 }
 
 // homes says which packages know a library. The walls are only as good as
@@ -63,7 +68,7 @@ var homes = []struct{ library, packages string }{
 
 // testOnly tells whether a package is only for tests and the demo.
 func testOnly(dir string) bool {
-	return strings.HasSuffix(dir, "test") || top(dir) == "demo" || dir == "e2e"
+	return strings.HasSuffix(dir, "test") || top(dir) == "demo" || top(dir) == "chaos" || dir == "e2e"
 }
 
 func top(dir string) string {

@@ -117,7 +117,7 @@ func (a *agent) died() error {
 	if a.process.running() {
 		return nil
 	}
-	return fmt.Errorf("the agent ended by itself (%v), life %d; its log ends with:\n%s", a.process.err, a.lives, tail(a.log))
+	return fmt.Errorf("the agent ended by itself (%w), life %d; its log ends with:\n%s", a.process.err, a.lives, tail(a.log))
 }
 
 func (a *agent) get(path string) (code int, body string, err error) {
@@ -184,12 +184,14 @@ func (a *agent) ledger() (*check.Ledger, error) {
 	return l, nil
 }
 
-// look reads metrics and ledger if the agent answers: right before it is
-// killed.
-func (a *agent) look() {
-	if a.scrape() == nil {
-		a.ledger() //nolint:errcheck // it may be gone by now
+// look reads metrics and ledger, if the agent answers. An error is that it has
+// ended by itself.
+func (a *agent) look() (answered bool, err error) {
+	err = a.scrape()
+	if err == nil {
+		_, err = a.ledger()
 	}
+	return err == nil, a.died()
 }
 
 // kill ends the present process as kill -9 does.

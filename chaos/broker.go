@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -108,7 +109,7 @@ func (b *fakeBroker) start(ctx context.Context, _ int) error {
 	}
 	return until(ctx, 20*time.Second, func() (bool, error) {
 		if !b.process.running() {
-			return false, fmt.Errorf("the broker has ended (%v): %s", b.process.err, tail(b.log))
+			return false, fmt.Errorf("the broker has ended (%w): %s", b.process.err, tail(b.log))
 		}
 		conn, err := net.DialTimeout("tcp", b.config.addr(), time.Second)
 		if err != nil {
@@ -141,12 +142,17 @@ func serveBroker(arg string, in io.Reader) error {
 	return err
 }
 
-// freePort is a port of the loopback address that nobody uses just now.
+// freePort is a port of the loopback address that nobody uses just now. It is
+// below those that the kernel gives to clients (32768 and up): one who was
+// killed must find it free again.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+	var err error
+	for range 100 {
+		port := 10_000 + rand.IntN(10_000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("find a free port: %w", err)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -19,6 +18,7 @@ import (
 // cluster is a Kafka with this run's topics on it.
 type cluster struct {
 	brokers brokers
+	fake    bool
 	count   int // of brokers
 	addrs   []string
 	ca      string // file; empty: no TLS
@@ -32,12 +32,11 @@ type cluster struct {
 type login struct{ user, password string }
 
 // openCluster connects to the environment's Kafka, or starts a fake one with
-// its files in dir, and makes the topics. The caller closes it.
+// its files in dir, and makes the topic. The caller closes it.
 func openCluster(ctx context.Context, o *options, dir string) (*cluster, error) {
 	c := &cluster{
 		topic:     fmt.Sprintf("chaos.lines-%08x", rand.Uint32()),
 		positions: fmt.Sprintf("chaos.positions-%08x", rand.Uint32()),
-		count:     o.brokers,
 	}
 	if err := c.connect(ctx, o, dir); err != nil {
 		c.close()
@@ -57,21 +56,18 @@ func (c *cluster) connect(ctx context.Context, o *options, dir string) error {
 		c.ca = os.Getenv("KAFKA_CA")
 		c.admin = login{os.Getenv("KAFKA_ADMIN_USER"), os.Getenv("KAFKA_ADMIN_PASSWORD")}
 		c.agent = login{os.Getenv("KAFKA_AGENT_USER"), os.Getenv("KAFKA_AGENT_PASSWORD")}
-		if len(c.addrs) != o.brokers {
-			return fmt.Errorf("the environment's Kafka has %d brokers (BOOTSTRAP_SASL): -brokers %d does not fit", len(c.addrs), o.brokers)
-		}
 	} else {
-		if o.brokers != 1 {
-			return errors.New("several brokers need a real Kafka: KAFKA_CONTROL is not set")
-		}
 		fake, err := startFake(ctx, dir)
-		c.brokers = fake
+		c.brokers, c.fake = fake, true
 		if err != nil {
 			return err
 		}
 		c.addrs = []string{fake.config.addr()}
 		c.admin = login{fake.config.AdminUser, fake.config.AdminPassword}
 		c.agent = login{fake.config.AgentUser, fake.config.AgentPassword}
+	}
+	if c.count = len(c.addrs); o.brokers != 0 && o.brokers != c.count {
+		return fmt.Errorf("-brokers %d: there are %d (BOOTSTRAP_SASL if KAFKA_CONTROL is set, else one kfake)", o.brokers, c.count)
 	}
 	var err error
 	c.client, err = c.dial()
@@ -95,7 +91,8 @@ func (c *cluster) dial(opts ...kgo.Opt) (*kgo.Client, error) {
 	return kgo.NewClient(append(all, opts...)...)
 }
 
-// prepare makes the topics and gives the agent its rights.
+// prepare makes the topic and gives the agent its rights: it makes the topic
+// for its positions itself.
 func (c *cluster) prepare(ctx context.Context, o *options) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
@@ -107,17 +104,6 @@ func (c *cluster) prepare(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("create topic %s: %w", c.topic, err)
 	}
-	set := func(v string) *string { return &v }
-	made, err = admin.CreateTopics(ctx, 1, -1, map[string]*string{
-		"cleanup.policy": set("compact"), "segment.bytes": set("16777216"), "segment.ms": set("3600000"),
-		"min.cleanable.dirty.ratio": set("0.1"), "max.compaction.lag.ms": set("3600000"),
-	}, c.positions)
-	if err == nil {
-		err = made.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("create topic %s: %w", c.positions, err)
-	}
 	return c.allow(ctx, admin)
 }
 
@@ -126,7 +112,7 @@ func (c *cluster) allow(ctx context.Context, admin *kadm.Client) error {
 	rights := func() *kadm.ACLBuilder { return kadm.NewACLs().Allow("User:" + c.agent.user).AllowHosts("*") }
 	for _, acl := range []*kadm.ACLBuilder{
 		rights().Topics(c.topic).ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpWrite, kadm.OpDescribe, kadm.OpDescribeConfigs),
-		rights().Topics(c.positions).ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpWrite, kadm.OpRead, kadm.OpDescribe, kadm.OpDescribeConfigs),
+		rights().Topics(c.positions).ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpCreate, kadm.OpWrite, kadm.OpRead, kadm.OpDescribe, kadm.OpDescribeConfigs),
 		rights().TransactionalIDs("millrace-").ResourcePatternType(kadm.ACLPatternPrefixed).Operations(kadm.OpWrite, kadm.OpDescribe),
 	} {
 		made, err := admin.CreateACLs(ctx, acl)

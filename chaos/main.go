@@ -12,8 +12,12 @@
 // end of a run, read, filtered and delivered exactly what was written while
 // they ran, per container and together; what killed processes claimed to have
 // delivered is on the topic; and over the whole run the lines on the topic are
-// those written, less those that the filter drops, less those that were
-// missed.
+// those written, less those that the filter drops.
+//
+// With -away beyond what -files keep, lines have to be lost. The agent cannot
+// know how many files came and went while it was dead, let alone what was in
+// them: compared is the number of gaps, and the bytes that it does know to be
+// lost have to be among those that are.
 //
 // Kafka is kfake, in a process of its own, unless the environment names a real
 // one:

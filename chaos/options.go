@@ -62,7 +62,7 @@ func parseOptions(args []string, errs io.Writer) (*options, error) {
 	f.IntVar(&o.agentKills, "agent-kills", 5, "how often the agent is killed while there are lines that cannot be read yet")
 	f.IntVar(&o.brokerKills, "broker-kills", 1, "how often a broker is killed while there are lines that cannot be read yet")
 	f.DurationVar(&o.cycle, "cycle", time.Second, "longest time from the agent's having taken up its work to the next kill")
-	f.IntVar(&o.away, "away", 3, "rotations of a container while the agent is dead: at most so many up to -files less 2; beyond, the agent stays dead for exactly so many, and what is lost must be what it counts as missed")
+	f.IntVar(&o.away, "away", 3, "rotations of a container while the agent is dead: at most so many up to -files less 2; beyond, the agent stays dead for exactly so many, and there must be as many gaps in what arrived as it counts")
 	f.BoolVar(&o.trust, "trust", true, "delete rotated files that are not delivered, if the agent is not dead: it has to hold them")
 
 	f.Float64Var(&o.rate, "rate", 4000, "lines a second")
@@ -74,7 +74,7 @@ func parseOptions(args []string, errs io.Writer) (*options, error) {
 	f.DurationVar(&o.duration, "duration", 0, "write for at least so long")
 	f.DurationVar(&o.settle, "settle", 2*time.Second, "how long each of the two processes runs whose ledgers are compared at the end; 0: none")
 
-	f.IntVar(&o.brokers, "brokers", 1, "brokers: 1, or as many as the environment's Kafka has")
+	f.IntVar(&o.brokers, "brokers", 0, "brokers that there have to be (default: those of the environment's Kafka; kfake is one)")
 	f.IntVar(&o.partitions, "partitions", 4, "partitions of the topic")
 	f.StringVar(&o.delivery, "delivery", "exactly_once", "of the agent: exactly_once or at_least_once, with which repeated and reordered lines are no fault")
 	f.StringVar(&o.key, "key", "none", "of the agent: none, pod or container")
@@ -94,7 +94,7 @@ func parseOptions(args []string, errs io.Writer) (*options, error) {
 
 // complete sets what follows from other flags.
 func (o *options) complete() error {
-	if o.containers < 1 || o.rate <= 0 || o.rotate < 100*time.Millisecond || o.files < 2 || o.brokers < 1 || o.partitions < 1 || o.agentKills < 0 || o.brokerKills < 0 {
+	if o.containers < 1 || o.rate <= 0 || o.rotate < 100*time.Millisecond || o.files < 2 || o.brokers < 0 || o.partitions < 1 || o.agentKills < 0 || o.brokerKills < 0 {
 		return errors.New("a number is below its least value: -rotate 100ms, -files 2, others 0 or 1")
 	}
 	if o.fault != check.NoFault {

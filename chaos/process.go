@@ -19,7 +19,7 @@ type process struct {
 	cmd       *exec.Cmd
 	began     time.Time
 	over      chan struct{} // closed when it has been waited for
-	err       error         // of Wait; set before over is closed
+	err       error         // of Wait, or errEnded; set before over is closed
 }
 
 // launch starts a process whose output is appended to a log file, but for what
@@ -50,6 +50,9 @@ func launch(name, log string, change func(*exec.Cmd) error, argv ...string) (*pr
 		begun <- err
 		if err == nil {
 			p.err = p.cmd.Wait()
+		}
+		if p.err == nil {
+			p.err = errEnded
 		}
 	}()
 	if err := <-begun; err != nil {
@@ -95,9 +98,12 @@ func (p *process) stop() error {
 	}
 }
 
+// errEnded is how a process ends that has nothing more to do.
+var errEnded = errors.New("exit code 0")
+
 // ended is nil if the process ended with exit code 0. It has to be over.
 func (p *process) ended() error {
-	if p.err == nil {
+	if p.err == errEnded {
 		return nil
 	}
 	return fmt.Errorf("%s ended (%w); its log ends with:\n%s", p.name, p.err, tail(p.log))

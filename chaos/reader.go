@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"millrace/chaos/check"
 )
@@ -22,6 +23,7 @@ type reader struct {
 	stop    context.CancelFunc
 	done    chan struct{}
 	records atomic.Int64
+	fetches atomic.Int64 // answers to fetch requests
 
 	mu      sync.Mutex
 	next    map[int32]int64 // offsets
@@ -34,15 +36,15 @@ func startReader(c *cluster, o *options) (*reader, error) {
 	for p := range o.partitions {
 		from[int32(p)] = kgo.NewOffset().AtStart()
 	}
-	client, err := c.dial(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{c.topic: from}),
+	checker := check.New(o.random(), o.key == "container")
+	r := &reader{checker: checker, planter: check.Planter{Checker: checker, Fault: o.fault}, done: make(chan struct{}), next: map[int32]int64{}}
+	client, err := c.dial(kgo.WithHooks(r), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{c.topic: from}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
 	if err != nil {
 		return nil, fmt.Errorf("make consumer: %w", err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	checker := check.New(o.random(), o.key == "container")
-	r := &reader{checker: checker, planter: check.Planter{Checker: checker, Fault: o.fault}, client: client,
-		stop: stop, done: make(chan struct{}), next: map[int32]int64{}}
+	r.client, r.stop = client, stop
 	go func() {
 		defer close(r.done)
 		r.read(ctx)
@@ -72,6 +74,13 @@ func (r *reader) read(ctx context.Context) {
 			}
 		})
 		r.mu.Unlock()
+	}
+}
+
+// OnBrokerE2E implements kgo.HookBrokerE2E.
+func (r *reader) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
+	if kmsg.Key(key) == kmsg.Fetch && e2e.Err() == nil {
+		r.fetches.Add(1)
 	}
 }
 

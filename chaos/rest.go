@@ -106,11 +106,7 @@ func (r *run) quiet(ctx context.Context) (s generator.Status, l *check.Ledger, e
 	}
 	r.lost = s.Due - arrived
 	// A repeated line may be on its way behind the last.
-	ends, err := r.cluster.stable(ctx)
-	if err == nil {
-		err = until(ctx, patience, func() (bool, error) { return r.reader.reached(ends) })
-	}
-	return s, l, err
+	return s, l, r.readAll(ctx, patience)
 }
 
 // since is what was written between two statuses, by the agent's name for a

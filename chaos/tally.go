@@ -87,9 +87,10 @@ func (t *tally) wrong(o *options) error {
 		errs = append(errs, fmt.Errorf("the agent counts %d files and %d bytes as missed, and none was", m.MissedFiles, m.MissedBytes))
 	case o.missing() && t.Lost != t.Deleted.Lines:
 		errs = append(errs, fmt.Errorf("%d of %d lost lines were in files that were not deleted", t.Lost-t.Deleted.Lines, t.Lost))
-	case o.missing() && (m.MissedBytes < t.Deleted.Least || m.MissedBytes > t.Deleted.Most):
-		errs = append(errs, fmt.Errorf("the agent counts %d files and %d bytes as missed; %d files and between %d and %d bytes were",
-			m.MissedFiles, m.MissedBytes, t.Deleted.Files, t.Deleted.Least, t.Deleted.Most))
+	case o.missing() && m.MissedFiles != t.Deleted.Gaps:
+		errs = append(errs, fmt.Errorf("the agent counts %d gaps, and there are %d", m.MissedFiles, t.Deleted.Gaps))
+	case o.missing() && m.MissedBytes > t.Deleted.Most:
+		errs = append(errs, fmt.Errorf("the agent counts %d bytes as missed, and at most %d were", m.MissedBytes, t.Deleted.Most))
 	}
 	return errors.Join(errs...)
 }
@@ -105,10 +106,10 @@ func (t *tally) String() string {
 		fmt.Fprintf(&windows, " %s=%d", windowNames[w], t.Agent.Windows[windowNames[w]])
 	}
 	return fmt.Sprintf("seed=%d part=%d delivery=%s key=%s seconds=%.0f agent_kills=%d/%d broker_kills=%d/%d lines=%d due=%d arrived=%d "+
-		"lost=%d repeated=%d reordered=%d unexpected=%d ledger=%s ledger_lines=%d missed_files=%d missed_bytes=%d "+
+		"lost=%d repeated=%d reordered=%d unexpected=%d ledger=%s ledger_lines=%d missed: %d gaps of %d, %d bytes of %d; "+
 		"rotations=%d restarts=%d pods_gone=%d (unseen %d) straddled=%d tails=%d killed while:%s",
 		t.Seed, t.Part, t.Delivery, t.Key, t.Seconds, t.Agent.Counted, t.Agent.Counted+t.Agent.Uncounted, t.Broker.Counted, t.Broker.Counted+t.Broker.Uncounted,
-		t.Lines, t.Due, t.Arrived, t.Lost, t.Repeated, t.Reordered, t.Unexpected, ledger, t.LedgerLines, t.Missed.MissedFiles, t.Missed.MissedBytes,
+		t.Lines, t.Due, t.Arrived, t.Lost, t.Repeated, t.Reordered, t.Unexpected, ledger, t.LedgerLines, t.Missed.MissedFiles, t.Deleted.Gaps, t.Missed.MissedBytes, t.Deleted.Most,
 		t.Rotations, t.Restarts, t.Gone, t.GoneUnseen, t.Straddled, t.Tails, windows.String())
 }
 
@@ -148,6 +149,11 @@ func (t *tally) plus(o *tally) {
 	t.Reordered += o.Reordered
 	t.Unexpected += o.Unexpected
 	t.Missed = t.Missed.plus(o.Missed)
+	t.Deleted.Lines += o.Deleted.Lines
+	t.Deleted.Files += o.Deleted.Files
+	t.Deleted.Gaps += o.Deleted.Gaps
+	t.Deleted.Least += o.Deleted.Least
+	t.Deleted.Most += o.Deleted.Most
 	t.LedgerLines += o.LedgerLines
 	t.differ(o.Differences...)
 	t.Rotations += o.Rotations

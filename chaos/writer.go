@@ -100,7 +100,7 @@ func (w *writer) do(ctx context.Context, c generator.Command) (s generator.Statu
 	err = until(ctx, 20*time.Second, func() (bool, error) {
 		s = w.last()
 		if !w.process.running() {
-			return false, fmt.Errorf("the generator has ended (%v): %s", w.process.err, tail(w.process.log))
+			return false, fmt.Errorf("the generator has ended (%w): %s", w.process.err, tail(w.process.log))
 		}
 		return s.Seq >= seq, nil
 	})

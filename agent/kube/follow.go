@@ -61,7 +61,10 @@ func (s *sink) Replace(objs []any, _ string) error {
 		}
 		pods = append(pods, p)
 	}
-	s.w.do(s.ctx, func() { s.w.tracker.replace(pods) })
+	s.w.do(s.ctx, func() {
+		s.w.tracker.replace(pods)
+		s.w.listed = true
+	})
 	return nil
 }
 

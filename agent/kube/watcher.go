@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -56,6 +57,7 @@ type Watcher struct {
 
 	held []func() []string // directories of containers whose files somebody holds
 
+	listed       bool   // and what the list took up is not given back yet
 	clusterSaved string // in the disk cache
 	saveFailed   bool
 
@@ -250,7 +252,18 @@ func (w *Watcher) loop(ctx context.Context, started *sync.WaitGroup) {
 			w.tracker.sweep(w.needed())
 		case <-save.C:
 			w.warn(w.save())
+			w.giveBack()
 		}
+	}
+}
+
+// giveBack returns to the kernel what a list of pods took up: the whole objects
+// of all pods, of which little is kept. Where few lines are written it would
+// stay for long, because nothing else makes the garbage collector run.
+func (w *Watcher) giveBack() {
+	if w.listed {
+		w.listed = false
+		debug.FreeOSMemory()
 	}
 }
 

@@ -30,8 +30,9 @@ type encoded struct {
 	Position
 }
 
-// errBehindAborted is why a position must not be committed.
-var errBehindAborted = errors.New("lines before this position were aborted and are to be read again")
+// errStale is why a position must not be committed: lines before it were aborted
+// and are to be read again, or the container goes on from it already.
+var errStale = errors.New("this position is not the container's last any more")
 
 // Encode renders the position in a span of a batch of this source. container
 // is the key under which it is kept, the container's directory below
@@ -40,17 +41,33 @@ var errBehindAborted = errors.New("lines before this position were aborted and a
 // then it must not be committed.
 func (s *Source) Encode(position any) (container string, value []byte, err error) {
 	r := position.(*reached)
-	if r.container != nil && r.container.failed.Load() {
-		return "", nil, errBehindAborted
+	if s.stale(r) {
+		return "", nil, errStale
 	}
 	if r.position == nil {
 		return r.key, nil, nil
 	}
-	value, err = json.Marshal(encoded{Version: storeVersion, Position: *r.position})
-	if err != nil {
-		return "", nil, fmt.Errorf("encode position of %q: %w", r.key, err)
+	value, err = encodePosition(r.key, r.position)
+	return r.key, value, err
+}
+
+// stale says whether the container has gone back since r was read, or, where r
+// is a notice, is followed again.
+func (s *Source) stale(r *reached) bool {
+	if r.container != nil {
+		return r.container.failed.Load()
 	}
-	return r.key, value, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.containers[r.key] != nil
+}
+
+func encodePosition(key string, pos *Position) ([]byte, error) {
+	value, err := json.Marshal(encoded{Version: storeVersion, Position: *pos})
+	if err != nil {
+		return nil, fmt.Errorf("encode position of %q: %w", key, err)
+	}
+	return value, nil
 }
 
 // Local are the positions in the data directory, by container, in Encode's
@@ -60,7 +77,7 @@ func (s *Source) Local() (map[string][]byte, error) {
 	defer s.mu.Unlock()
 	local := make(map[string][]byte, len(s.saved))
 	for key, pos := range s.saved {
-		_, value, err := s.Encode(&reached{key: key, position: &pos})
+		value, err := encodePosition(key, &pos)
 		if err != nil {
 			return nil, err
 		}

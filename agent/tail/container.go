@@ -153,6 +153,9 @@ func (c *container) canFinish() bool {
 func (c *container) advance(now time.Time, inSpan int64) {
 	from := c.chain.current()
 	from.end, from.left, from.records = c.offset, now, c.records+inSpan
+	if !from.skipped {
+		from.unfinished = c.unfinished()
+	}
 	c.identity(from) // it may have grown, and is to be known again
 	from.rest()
 	c.chain.at++
@@ -247,12 +250,19 @@ func (c *container) lose(inSpan int64) {
 		return
 	}
 	c.records += lost
-	if f.given != nil {
-		c.account.Lost(lost, pipeline.SpoolFull)
+	if f.lost {
 		return
 	}
-	c.account.Lost(lost, pipeline.Truncated)
-	c.chain.missed(missedTruncated, slog.String("file", f.name), slog.Int64("records", lost))
+	f.lost = true
+	c.account.Lost(lost, f.why())
+	if f.given == nil {
+		c.chain.missed(missedTruncated, slog.String("file", f.name), slog.Int64("records", lost))
+	}
+}
+
+// unfinished says in which stream a line has begun and not ended.
+func (c *container) unfinished() [2]bool {
+	return [2]bool{c.joiners[0].Open(), c.joiners[1].Open()}
 }
 
 // position is where reading has got to.

@@ -44,6 +44,11 @@ type file struct {
 	// given up.
 	replaced bool
 	given    *given // what was given up of it, nil: nothing
+	lost     bool   // records of it that were read and not delivered are counted
+	// unfinished says for which stream a line goes on behind it, and skipped
+	// that reading has come past it without its content.
+	unfinished [2]bool
+	skipped    bool
 }
 
 // errNotRegular is why a directory or a device by a log file's name is left
@@ -243,9 +248,9 @@ func (f *file) rest() {
 	f.relax()
 }
 
-// relax closes the file if it is held by a link.
+// relax closes the file if it is held by a link and not being decompressed.
 func (f *file) relax() {
-	if f.link != "" {
+	if f.link != "" && f.gz == nil {
 		f.shut()
 	}
 }

@@ -33,8 +33,6 @@ type given struct {
 	Open  [2]bool `json:"open"`
 	// Counted says that Records are in the ledger.
 	Counted bool `json:"counted"`
-
-	passed bool // reading has gone over it before
 }
 
 // note is the content of the note.
@@ -85,15 +83,18 @@ func (c *chain) writeNote(f *file) error {
 	if err := os.Rename(temp, path); err != nil {
 		return fmt.Errorf("write note: %w", err)
 	}
-	c.spool.letGo(f)
+	if f.link != path {
+		c.spool.letGo(f)
+	}
 	f.link = path
 	return nil
 }
 
-// enforce keeps what deleted files take on the disk under the limit: what is
+// limitSpool keeps what deleted files take on the disk under the limit: what is
 // delivered goes first, then the files that were written to last the longest
 // ago are given up, whosever they are. Only the poller calls it.
-func (s *Source) enforce(now time.Time) {
+func (s *Source) limitSpool(now time.Time) {
+	s.leaveOrphans(now)
 	over := func(containers []*container) bool {
 		var sum int64
 		for _, c := range containers {
@@ -169,12 +170,15 @@ func (c *container) giveUpFile(i int) {
 		from = f.end
 	case c.begun.Load() && i == c.chain.at:
 		from = c.offset
-		f.records = c.records
+		f.records, f.unfinished = c.records, c.unfinished()
 	}
 	f.fingerprint() //nolint:errcheck // what is known of it is what counts
 	g, err := scan(f, from, c.options.Config.JoinPartial)
 	if err != nil {
 		c.warn("count the lines of a file that is given up", err)
+	}
+	for i, open := range f.unfinished {
+		g.Open[i] = g.Open[i] || open && !g.Ended[i]
 	}
 	f.given = &g
 	if g.Counted = c.begun.Load(); g.Counted {
@@ -200,12 +204,14 @@ func scan(f *file, from int64, join bool) (given, error) {
 		if ok && l.Stderr {
 			stream = 1
 		}
-		if g.Open[stream] = ok && join && l.Partial(); ok && !g.Open[stream] {
-			g.Ended[stream] = true
+		if ok {
+			g.Open[stream] = join && l.Partial()
 		}
-		if !ok || !g.Open[stream] {
-			g.Records++
+		if ok && g.Open[stream] {
+			return
 		}
+		g.Records++
+		g.Ended[stream] = g.Ended[stream] || ok
 	}
 	buf := make([]byte, rawSize)
 	var head []byte // of the line that is not at its end
@@ -236,25 +242,58 @@ func scan(f *file, from int64, join bool) (given, error) {
 	}
 }
 
-// passOver takes in that reading has come to a file that was given up and goes
-// on behind it: an unfinished line has lost its middle or its end. If its end
-// is behind the gap it is one more that is lost.
-func (c *container) passOver(f *file) {
+// countGiven counts what is lost of a file that a former process gave up, or
+// this one before it knew how far the file is delivered. Of lines that had been
+// read, and were not delivered when that process ended, only the bytes are
+// known.
+func (c *container) countGiven(f *file, pos *Position) {
 	g := f.given
+	lost := given{To: g.To}
+	if f.seq == pos.Seq {
+		lost.From = pos.Offset
+	}
+	if g.Counted {
+		lost.To = g.From
+	}
+	switch whole := !g.Counted && lost.From == 0; {
+	case whole:
+		c.account.GivenUp(g.Records, pipeline.SpoolFull)
+	case lost.To > lost.From:
+		c.chain.missed(missedSpoolFull, slog.String("file", f.name), slog.Int64("from", lost.From), slog.Int64("to", lost.To))
+		c.chain.missedBytes(missedSpoolFull, lost.To-lost.From)
+	}
 	if !g.Counted {
 		g.Counted = true
-		c.account.GivenUp(g.Records, pipeline.SpoolFull)
-		if c.offset == 0 {
-			c.chain.missed(missedSpoolFull, slog.String("file", f.name), slog.Int64("from", 0), slog.Int64("to", g.To))
+		if err := c.chain.writeNote(f); err != nil {
+			c.warn("note what was given up", err)
 		}
+	}
+}
+
+// why is the reason for which records of a file whose content is gone are
+// dropped.
+func (f *file) why() pipeline.Reason {
+	if f.given != nil {
+		return pipeline.SpoolFull
+	}
+	return pipeline.Truncated
+}
+
+// skip takes in that reading has come to a file whose content is gone, and goes
+// on behind it: an unfinished line has lost its beginning, its middle or its
+// end. If its end is behind the gap it is one more that is lost.
+func (c *container) skip(f *file) {
+	var g given
+	if f.given != nil {
+		g = *f.given
 	}
 	for i := range c.joiners {
 		j := &c.joiners[i]
-		cut := g.Open[i] || j.Open() && !g.Ended[i]
-		if j.Drop(); cut && !j.discard && !g.passed {
-			c.account.GivenUp(1, pipeline.SpoolFull)
+		cut := g.Open[i] || (j.Open() || f.unfinished[i]) && !g.Ended[i]
+		if j.Drop(); cut && !j.discard && !f.skipped && c.account.Lost(1, f.why()) == 0 {
+			c.account.GivenUp(1, f.why())
 		}
 		j.discard = cut || j.discard && !g.Ended[i]
 	}
-	g.passed = true
+	f.skipped = true
 }

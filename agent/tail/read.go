@@ -101,7 +101,7 @@ func (c *container) next(b *filling) (restarted bool) {
 	c.final(b, c.chain.anew())
 	c.advance(b.now, int64(b.Spans[len(b.Spans)-1].Records()))
 	for i := range c.joiners {
-		if j := &c.joiners[i]; j.Open() && c.chain.current().seq-j.start.Seq >= maxLineFiles {
+		if j := &c.joiners[i]; j.Open() && c.chain.at-c.chain.index(j.start.Seq) >= maxLineFiles {
 			c.flush(b, i, true)
 			j.discard = true
 		}
@@ -112,8 +112,8 @@ func (c *container) next(b *filling) (restarted bool) {
 // final takes what is left of a file that will not grow any more: text without
 // an end of line, and with it pieces whose rest can never come.
 func (c *container) final(b *filling, ends bool) {
-	if f := c.chain.current(); f.given != nil {
-		c.passOver(f)
+	if f := c.chain.current(); f.replaced {
+		c.skip(f)
 	}
 	if _, err := c.chunk(b, true); err != nil {
 		c.warn("read the end of a log file", err)

@@ -16,14 +16,11 @@
 package tail
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,7 +53,6 @@ type Source struct {
 	ready      []*container
 	stopped    bool
 	tick       int
-
 	// notified is whose records notices are: there are none.
 	notified pipeline.Account
 }
@@ -86,11 +82,7 @@ func New(o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.metrics = newMetrics(o.Registerer)
-	o.started = time.Now()
-	if o.BootID == "" {
-		o.BootID = bootID()
-	}
+	o.metrics, o.started, o.BootID = newMetrics(o.Registerer), time.Now(), cmp.Or(o.BootID, bootID())
 	sp, err := openSpool(&o)
 	if err != nil {
 		return nil, err
@@ -100,29 +92,6 @@ func New(o Options) (*Source, error) {
 		notices: map[string]*Position{}, containers: map[string]*container{}}
 	s.wake.L = &s.mu
 	return s, nil
-}
-
-// bootID tells this run of the kernel from others; empty if it does not say.
-func bootID() string {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(id))
-}
-
-// dropGone forgets positions of containers whose directories were removed
-// while the agent was not running, unless files of theirs are held.
-func dropGone(saved map[string]Position, logDir string, sp *spool) {
-	if pods, err := os.ReadDir(logDir); err != nil || len(pods) == 0 {
-		// Perhaps it is only not mounted.
-		return
-	}
-	maps.DeleteFunc(saved, func(key string, _ Position) bool {
-		_, err := os.Stat(filepath.Join(logDir, key))
-		_, heldErr := os.Stat(sp.container(key))
-		return errors.Is(err, fs.ErrNotExist) && errors.Is(heldErr, fs.ErrNotExist)
-	})
 }
 
 // Follow begins to follow a container, or goes on with one that was to be let
@@ -150,6 +119,7 @@ func (s *Source) Follow(t Target) {
 		c.resumeFrom(s.saved, t.Key)
 	}
 	s.containers[t.Key] = c
+	delete(s.notices, t.Key)
 	s.options.metrics.containers.Inc()
 }
 
@@ -240,7 +210,7 @@ func (s *Source) poll() {
 		}
 		s.found(c, news)
 	}
-	s.enforce(now)
+	s.limitSpool(now)
 }
 
 // found queues a container that has something to read, unless it is queued or

@@ -197,6 +197,9 @@ func (s *spool) container(key string) string { return filepath.Join(s.dir, key) 
 func (s *spool) keys() ([]string, error) {
 	var keys []string
 	err := filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // let go of meanwhile
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}

@@ -44,6 +44,11 @@ func (c *container) begin(i int, off int64) {
 
 func (c *container) beginAt(pos Position) {
 	c.complete(&pos)
+	for _, f := range c.chain.files {
+		if f.given != nil && f.seq >= pos.Seq {
+			c.countGiven(f, &pos)
+		}
+	}
 	c.acks.Begin(pos)
 	c.resume = nil
 	c.begun.Store(true)
@@ -64,10 +69,6 @@ func (c *container) goOn(saved Position) {
 	if size, err := f.size(); !f.replaced && err == nil && size >= 0 && size < saved.Offset {
 		c.goOnShorter(i, size, rebooted)
 		return
-	}
-	if f.given != nil && f.given.From > saved.Offset {
-		c.chain.missed(missedSpoolFull, slog.String("file", f.name), slog.Int64("from", saved.Offset), slog.Int64("to", f.given.From))
-		c.chain.missedBytes(missedSpoolFull, f.given.From-saved.Offset)
 	}
 	first := i
 	saved.File, saved.Seq = c.identity(f), f.seq

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // storeVersion is the version of the positions file. A later version reads
@@ -123,4 +125,27 @@ func syncDir(dir string) error {
 		return fmt.Errorf("save positions: %w", err)
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// bootID tells this run of the kernel from others; empty if it does not say.
+func bootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
+}
+
+// dropGone forgets positions of containers whose directories were removed
+// while the agent was not running, unless files of theirs are held.
+func dropGone(saved map[string]Position, logDir string, sp *spool) {
+	if pods, err := os.ReadDir(logDir); err != nil || len(pods) == 0 {
+		// Perhaps it is only not mounted.
+		return
+	}
+	maps.DeleteFunc(saved, func(key string, _ Position) bool {
+		_, err := os.Stat(filepath.Join(logDir, key))
+		_, heldErr := os.Stat(sp.container(key))
+		return errors.Is(err, fs.ErrNotExist) && errors.Is(heldErr, fs.ErrNotExist)
+	})
 }

@@ -18,7 +18,7 @@ const seed = 3
 func written() *book.Book {
 	b := &book.Book{Containers: map[int]*book.Container{}}
 	for id := range 2 {
-		b.Containers[id] = &book.Container{Namespace: "chaos", Pod: "web-0", Name: fmt.Sprint("c", id), Lines: book.Counts{2000, 500}}
+		b.Containers[id] = &book.Container{Namespace: "chaos", Pod: "web-0", Name: fmt.Sprint("c", id), Lines: book.Counts{800, 200}}
 	}
 	return b
 }
@@ -46,7 +46,7 @@ func (a arrival) value(t *testing.T) []byte {
 // arrivals are the records of the book as an agent sends them: slices of 100
 // lines, to one partition each.
 func arrivals(b *book.Book, keyed bool) (all []arrival) {
-	for n := range int64(2000) {
+	for n := range int64(800) {
 		for id := range b.Containers {
 			for i, lines := range b.Containers[id].Lines {
 				src := line.Source{Container: id, Stderr: i == 1}
@@ -80,7 +80,7 @@ func verdict(t *testing.T, keyed bool, fault Fault, change func([]arrival) []arr
 func TestNothingWrong(t *testing.T) {
 	for _, keyed := range []bool{false, true} {
 		v := verdict(t, keyed, NoFault, nil)
-		if v.Lines != 5000 || v.Due != v.Arrived || v.Due < 4700 || v.Lost+v.Repeated+v.Reordered+v.Unexpected != 0 || len(v.Sources)+len(v.Samples) != 0 {
+		if v.Lines != 2000 || v.Due != v.Arrived || v.Due < 1850 || v.Lost+v.Repeated+v.Reordered+v.Unexpected != 0 || len(v.Sources)+len(v.Samples) != 0 {
 			t.Errorf("%v\n%s", v, v.Report(10))
 		}
 	}
@@ -154,7 +154,7 @@ func TestFaults(t *testing.T) {
 			return append(all, arrival{0, src, 5, line.Text(seed, src, 5)})
 		}, 0, 0, 0, 1},
 		{"a line beyond the last", false, func(all []arrival) []arrival {
-			n := int64(2000)
+			n := int64(800)
 			for line.Dropped(seed, src, n) {
 				n++
 			}
@@ -199,7 +199,7 @@ func TestDeletedFiles(t *testing.T) {
 	}
 	v := c.Verdict(b)
 	least, most := bytes(200, 300), bytes(100, 300)
-	if v.Lost != v.Deleted.Lines || v.Deleted.Files != 2 || v.Deleted.Least <= least || v.Deleted.Most >= most || bytes(150, 300) > v.Deleted.Most || bytes(150, 300) < v.Deleted.Least {
+	if v.Lost != v.Deleted.Lines || v.Deleted.Files != 2 || v.Deleted.Gaps != 1 || v.Deleted.Least <= least || v.Deleted.Most >= most || bytes(150, 300) > v.Deleted.Most || bytes(150, 300) < v.Deleted.Least {
 		t.Errorf("%v %+v, want between %d and %d, and %d among them", v, v.Deleted, least, most, bytes(150, 300))
 	}
 }

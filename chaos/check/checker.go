@@ -87,7 +87,7 @@ func (c *Checker) Read(partition int32, value []byte) {
 	case n > c.sane(src):
 		c.strange("line %d of %v, far beyond what was read of it", n, src)
 	case r.Message != line.Text(c.seed, src, n):
-		c.strange("line %d of %v is not as it was written: %.100q", n, src, r.Message)
+		c.strange("line %d of %v is not as it was written: %s", n, src, differ(r.Message, line.Text(c.seed, src, n)))
 	case r.Stream != src.Stream() || r.Kubernetes.PodID != generator.UID(c.seed, pod) || r.Kubernetes.ContainerName != name:
 		c.strange("line %d of %v has the origin %s %s/%s", n, src, r.Stream, r.Kubernetes.PodID, r.Kubernetes.ContainerName)
 	case line.Dropped(c.seed, src, n):
@@ -95,6 +95,15 @@ func (c *Checker) Read(partition int32, value []byte) {
 	default:
 		c.take(partition, src, n)
 	}
+}
+
+// differ says where a text stops to be what it should be.
+func differ(got, want string) string {
+	at := 0
+	for at < len(got) && at < len(want) && got[at] == want[at] {
+		at++
+	}
+	return fmt.Sprintf("%d bytes instead of %d, and %.60q from byte %d on instead of %.60q", len(got), len(want), got[at:], at, want[at:])
 }
 
 // sane is a bound on numbers, so that a wrong one cannot take all memory.

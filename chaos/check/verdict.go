@@ -48,8 +48,9 @@ type Deleted struct {
 	// Lines that were lost and stood in files that were deleted. Those of
 	// Verdict.Lost that are not among them were lost without need.
 	Lines int64
-	// Files that held such lines.
-	Files int64
+	// Files that held such lines, and the gaps that they make: files of a
+	// container that follow each other are one.
+	Files, Gaps int64
 	// Least and Most bound the bytes of log files that nobody read: a line
 	// that was to be dropped may have been read or not.
 	Least, Most int64
@@ -65,9 +66,7 @@ func (c *Checker) Verdict(b *book.Book) *Verdict {
 		for i := range container.Lines {
 			c.judge(v, line.Source{Container: id, Stderr: i == 1}, container.Lines[i])
 		}
-		for i := range container.Deleted {
-			c.missed(&v.Deleted, id, &container.Deleted[i])
-		}
+		c.gaps(&v.Deleted, id, container.Deleted)
 	}
 	for src, s := range c.sources {
 		known := int64(0)
@@ -113,8 +112,22 @@ func (c *Checker) judge(v *Verdict, src line.Source, lines int64) {
 	}
 }
 
-// missed adds what was lost of a deleted file.
-func (c *Checker) missed(d *Deleted, container int, f *book.File) {
+// gaps adds what was lost of a container's deleted files.
+func (c *Checker) gaps(d *Deleted, container int, files []book.File) {
+	files = slices.Clone(files)
+	slices.SortFunc(files, func(a, b book.File) int { return cmp.Compare(a.From.Sum(), b.From.Sum()) })
+	before := false
+	for i := range files {
+		missed := c.missed(d, container, &files[i])
+		if missed && !before {
+			d.Gaps++
+		}
+		before = missed
+	}
+}
+
+// missed adds what was lost of a deleted file, and says whether anything was.
+func (c *Checker) missed(d *Deleted, container int, f *book.File) bool {
 	lost, sure, unsure := int64(0), int64(0), int64(0)
 	whole := true
 	for i := range f.From {
@@ -136,7 +149,7 @@ func (c *Checker) missed(d *Deleted, container int, f *book.File) {
 		}
 	}
 	if lost == 0 {
-		return
+		return false
 	}
 	d.Lines += lost
 	d.Files++
@@ -145,6 +158,7 @@ func (c *Checker) missed(d *Deleted, container int, f *book.File) {
 	}
 	d.Least += sure
 	d.Most += sure + unsure
+	return true
 }
 
 // String is the verdict in one line.

@@ -154,8 +154,11 @@ func (g *generator) advance(now time.Time) error {
 	if g.paused {
 		spell = 0
 	}
-	weights := 0.0
+	weights, over := 0.0, 0
 	for _, p := range g.slots {
+		if p.over {
+			over++
+		}
 		for _, c := range p.containers {
 			if !p.over {
 				weights += c.weight
@@ -175,7 +178,9 @@ func (g *generator) advance(now time.Time) error {
 				return fmt.Errorf("container %d: %w", c.id, err)
 			}
 		}
-		if g.cfg.Churn && !g.paused && !g.away && now.After(p.ending) {
+		// Somebody has to write on, however long files have to be waited for.
+		if g.cfg.Churn && !g.paused && !g.away && now.After(p.ending) && over < len(g.slots)/2 {
+			over++
 			if err := g.end(p); err != nil {
 				return err
 			}

@@ -68,7 +68,7 @@ func read(t *testing.T, path string) string {
 // Every file holds exactly what the generator says of it, to the byte, and all
 // lines are whole and in order.
 func TestFilesAreAsCounted(t *testing.T) {
-	g := start(t, func(c *Config) { c.Files, c.Churn, c.Rate = 1000, false, 6000 })
+	g := start(t, func(c *Config) { c.Files, c.Churn, c.Rate = 1000, false, 4000 })
 	spell(t, g, 12*time.Second)
 	if g.status.Rotations < 7*11 || g.status.Straddled < 3 {
 		t.Errorf("%d rotations, %d of them within a line", g.status.Rotations, g.status.Straddled)
@@ -122,8 +122,8 @@ func checkFiles(t *testing.T, g *generator, c *container) {
 
 // The book adds up: what was deleted and what is there is what was written.
 func TestBookAddsUp(t *testing.T) {
-	g := start(t, nil)
-	spell(t, g, 100*time.Second)
+	g := start(t, func(c *Config) { c.Rate = 1000 })
+	spell(t, g, 60*time.Second)
 	if err := g.book.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -132,10 +132,10 @@ func TestBookAddsUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, dropped := b.Lines(1)
-	if all != g.status.Lines || all-dropped != g.status.Due || all < 190_000 {
+	if all != g.status.Lines || all-dropped != g.status.Due || all < 50_000 {
 		t.Errorf("the book has %d lines, %d of them dropped; %d were counted, %d due", all, dropped, g.status.Lines, g.status.Due)
 	}
-	if b.Rotations != g.status.Rotations || b.Restarts < 10 || b.Gone < 3 || g.status.Tails == 0 {
+	if b.Rotations != g.status.Rotations || b.Restarts < 5 || b.Gone < 2 || g.status.Tails == 0 {
 		t.Errorf("%d rotations, %d restarts, %d tails, %d containers gone", b.Rotations, b.Restarts, g.status.Tails, b.Gone)
 	}
 	for _, p := range g.slots {
@@ -174,7 +174,7 @@ func TestRotationsWait(t *testing.T) {
 		{"away for ten, no trust", false, true, 10, 10, 10},
 		{"trusted", true, false, 0, 25, 19},
 	} {
-		g := start(t, func(cfg *Config) { cfg.Trust, cfg.Churn = c.trust, false })
+		g := start(t, func(cfg *Config) { cfg.Trust, cfg.Churn, cfg.Rate = c.trust, false, 200 })
 		if c.away {
 			g.leave(c.limit)
 		}

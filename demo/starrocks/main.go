@@ -2,7 +2,7 @@
 // clients in other languages, and for tests that kill it. Its flags are those
 // of starrockstest.Main:
 //
-//	go run ./demo/starrocks -dir /tmp/starrocks -ddl manifests/starrocks/kong_log_events.sql
+//	go run ./demo/starrocks -dir /tmp/starrocks -ddl 'CREATE DATABASE quickstart' -ddl manifests/starrocks/kong_log_events.sql
 package main
 
 import (

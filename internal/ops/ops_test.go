@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"millrace/internal/config"
 	"millrace/internal/ops"
 )
@@ -27,9 +29,14 @@ type admin struct {
 
 func startAdmin(t *testing.T) *admin {
 	t.Helper()
+	return startAdminOf(t, ops.NewRegistry())
+}
+
+func startAdminOf(t *testing.T, registry *prometheus.Registry) *admin {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	health := ops.NewHealth(log)
-	page := ops.NewAdmin(ops.NewRegistry(), health, log)
+	page := ops.NewAdmin(registry, health, log)
 	server, err := ops.Listen("127.0.0.1:0", page, log)
 	if err != nil {
 		t.Fatal(err)

@@ -12,8 +12,9 @@ import "sync"
 type Acks[P any] struct {
 	mu      sync.Mutex
 	low     P
-	base    uint64 // sequence number of pending[0]
+	settled uint64 // sequence number of the last one before pending[head]
 	pending []ack[P]
+	head    int // what is before it is acknowledged and counts
 	open    int // entries that are neither acknowledged nor failed
 }
 
@@ -40,12 +41,13 @@ func (a *Acks[P]) Begin(low P) {
 
 // Add tracks pos, the position up to which everything is acknowledged once
 // the returned sequence number and all before it are. Call it in read order.
+// Sequence numbers rise, from 1: a span with 0 is older than any.
 func (a *Acks[P]) Add(pos P) (seq uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.pending = append(a.pending, ack[P]{pos: pos})
 	a.open++
-	return a.base + uint64(len(a.pending)) - 1
+	return a.settled + uint64(len(a.pending)-a.head)
 }
 
 // Done acknowledges seq. It returns the lowest position before which
@@ -54,19 +56,20 @@ func (a *Acks[P]) Done(seq uint64) (low P, moved bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.settle(seq, ackDone)
-	n := 0
-	for n < len(a.pending) && a.pending[n].state == ackDone {
-		a.low = a.pending[n].pos
-		n++
+	for a.head < len(a.pending) && a.pending[a.head].state == ackDone {
+		a.low, moved = a.pending[a.head].pos, true
+		a.pending[a.head] = ack[P]{}
+		a.head++
+		a.settled++
 	}
-	if n > 0 {
-		// Shifting keeps the slice's memory; it is short: the pool bounds it.
-		rest := copy(a.pending, a.pending[n:])
+	// A transaction acknowledges thousands at once: the rest is moved to the
+	// front only when it is shorter than what has gone.
+	if a.head > len(a.pending)/2 {
+		rest := copy(a.pending, a.pending[a.head:])
 		clear(a.pending[rest:])
-		a.pending = a.pending[:rest]
-		a.base += uint64(n)
+		a.pending, a.head = a.pending[:rest], 0
 	}
-	return a.low, n > 0
+	return a.low, moved
 }
 
 // Fail says that seq will never be acknowledged: the low position stays
@@ -100,15 +103,15 @@ func (a *Acks[P]) Rewind() P {
 	if a.open > 0 {
 		panic("BUG: rewind while positions are open")
 	}
-	a.base += uint64(len(a.pending))
+	a.settled += uint64(len(a.pending) - a.head)
 	clear(a.pending)
-	a.pending = a.pending[:0]
+	a.pending, a.head = a.pending[:0], 0
 	return a.low
 }
 
 func (a *Acks[P]) settle(seq uint64, to ackState) {
-	i := seq - a.base
-	if seq < a.base || i >= uint64(len(a.pending)) || a.pending[i].state != ackOpen {
+	i := seq - a.settled - 1 + uint64(a.head)
+	if seq <= a.settled || i >= uint64(len(a.pending)) || a.pending[i].state != ackOpen {
 		panic("BUG: position settled twice or never added")
 	}
 	a.pending[i].state = to

@@ -50,6 +50,8 @@ func FuzzAcks(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 2, 1, 3, 0, 9, 5})
 	f.Add([]byte{0, 0, 0, 0, 0x13, 0x09, 0x05, 0x01, 4, 0, 0, 1, 6, 6, 4})
 	f.Add([]byte{0, 0, 3, 0, 1, 1, 4, 0, 7, 15, 1})
+	f.Add([]byte{0, 0, 9, 15, 3, 7})
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 1, 1, 9, 1, 0, 0, 1, 1, 7, 15, 23, 1, 1, 3, 4, 0, 1})
 	f.Fuzz(func(t *testing.T, script []byte) {
 		var acks pipeline.Acks[int]
 		m := ackModel{low: -1}
@@ -58,7 +60,11 @@ func FuzzAcks(f *testing.F) {
 			open := m.open()
 			switch op % 8 {
 			case 0, 5, 6:
-				m.added = append(m.added, added{acks.Add(step), step, "open"})
+				seq := acks.Add(step)
+				if n := len(m.added); seq == 0 || n > 0 && seq != m.added[n-1].seq+1 {
+					t.Fatalf("step %d: sequence number %d after %d others", step, seq, n)
+				}
+				m.added = append(m.added, added{seq, step, "open"})
 			case 1, 2, 3:
 				if len(open) == 0 {
 					continue

@@ -10,7 +10,7 @@ import (
 // that were emitted together. It is a part of an account, behind its lock.
 type backlog struct {
 	n    int64 // records in runs
-	runs []run // few: the pool bounds how many batches are out
+	runs []run // up to thousands, while a transaction is open
 }
 
 // run is the records of one span.
@@ -28,18 +28,23 @@ func (b *backlog) add(r run) {
 	b.runs = append(b.runs, r)
 }
 
-// remove takes the run of a span out: its outcome is known.
+// remove takes the run of a span out: its outcome is known. The runs must be in
+// the order of their tickets.
 func (b *backlog) remove(s *Span) run {
 	if s.read == 0 {
 		return run{}
 	}
-	i := slices.IndexFunc(b.runs, func(r run) bool { return r.ticket == s.ticket })
-	if i < 0 {
+	i, ok := slices.BinarySearchFunc(b.runs, s.ticket, func(r run, ticket uint64) int { return cmp.Compare(r.ticket, ticket) })
+	if !ok {
 		panic("BUG: span settled twice or never emitted")
 	}
 	r := b.runs[i]
 	b.n -= r.n
-	b.runs = slices.Delete(b.runs, i, i+1)
+	if i == 0 && len(b.runs) > 1 { // as nearly always; the others stay where they are
+		b.runs = b.runs[1:]
+	} else {
+		b.runs = slices.Delete(b.runs, i, i+1)
+	}
 	return r
 }
 
@@ -58,7 +63,7 @@ func (b *backlog) take(n int64) (taken int64, since time.Time) {
 		}
 	}
 	b.n -= taken
-	b.runs = slices.Delete(b.runs, 0, whole)
+	b.runs = b.runs[whole:]
 	return taken, since
 }
 

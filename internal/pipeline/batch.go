@@ -275,5 +275,9 @@ func (p *Pool) keep(b *Batch) {
 	p.mu.Lock()
 	p.free = append(p.free, b)
 	p.mu.Unlock()
-	p.tokens <- struct{}{}
+	select {
+	case p.tokens <- struct{}{}:
+	default:
+		panic("BUG: more batches came back than the pool has")
+	}
 }

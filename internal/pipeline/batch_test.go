@@ -133,7 +133,7 @@ func TestReleasedBatchKeepsItsSpans(t *testing.T) {
 func TestReleaseLetsGiantsGo(t *testing.T) {
 	pool := pipeline.NewPool(1, 1<<10)
 	b, _ := pool.Get(t.Context())
-	b.Mem.Reserve(1 << 20)
+	b.Mem.Grow(1 << 20)
 	b.Out = make([]byte, 0, 1<<20)
 	b.Release()
 	next, _ := pool.Get(t.Context())
@@ -150,7 +150,7 @@ func TestMisuseOfABatchPanics(t *testing.T) {
 	for name, misuse := range map[string]func(h *hand){
 		"done twice":                           func(h *hand) { b := h.send("a"); deliver(b); b.Done(nil) },
 		"aborted after it was done":            func(h *hand) { b := h.send("a"); deliver(b); b.Done(pipeline.ErrAborted) },
-		"done twice, memory in use again":      func(h *hand) { b := h.send("a"); deliver(b); h.send("b"); b.Done(nil) },
+		"aborted after done, memory in use":    func(h *hand) { b := h.send("a"); deliver(b); h.send("b"); b.Done(pipeline.ErrAborted) },
 		"released twice":                       func(h *hand) { b := h.send("a"); b.Release(); b.Release() },
 		"released twice, memory in use again":  func(h *hand) { b := h.send("a"); b.Release(); h.send("b"); b.Release() },
 		"released after it was done":           func(h *hand) { b := h.send("a"); deliver(b); b.Release() },

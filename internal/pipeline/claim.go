@@ -29,6 +29,11 @@ type Claim struct {
 	// sent any more, and the batch is Done with an error unless it is in. Nil:
 	// never.
 	Lost <-chan struct{}
+	// Fresh says that no other process can have the batch yet, as far as was
+	// known a moment ago. An output asks before each byte that it sends: a
+	// process that was stopped for a while goes on in the middle of a request.
+	// It must not block and may be called concurrently. Nil: always.
+	Fresh func() bool
 }
 
 // TakeOver says that n records are this process's to deliver, and that the

@@ -101,7 +101,11 @@ func TestAppendJSONAtTheLimits(t *testing.T) {
 			n := length / len(char)
 			r.Message = bytes.Repeat([]byte(char), n)
 			whole := empty + n*len(encoded)
-			for _, limit := range []int{whole, whole - 1, whole - len(mark) - 1, maxLine, empty + len(mark) + len(encoded) - 1} {
+			limits := []int{whole - 1, maxLine}
+			if length < maxLine { // it takes long
+				limits = append(limits, whole, whole-len(mark)-1, empty+len(mark)+len(encoded)-1)
+			}
+			for _, limit := range limits {
 				out, marks, fits := r.AppendJSON(buf[:0], limit)
 				buf = out
 				kept, end := n, "}"

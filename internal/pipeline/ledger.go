@@ -116,12 +116,14 @@ func (a *Account) Rewound() {
 
 // Lost counts the next n records that were to be read again as dropped,
 // because they cannot be read again; call it after Rewound. Records beyond
-// those that wait are not counted: they were not aborted.
-func (a *Account) Lost(n int64, why Reason) {
+// those that wait are not counted: they were not aborted. It returns how many
+// were.
+func (a *Account) Lost(n int64, why Reason) (counted int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	taken, _ := a.again.take(n)
-	a.dropped[why] += taken
+	counted, _ = a.again.take(n)
+	a.dropped[why] += counted
+	return counted
 }
 
 // GivenUp counts n records that were found in a file and will not be read, as

@@ -39,6 +39,8 @@ func everyTerm(t *testing.T) *hand {
 	h.account.Rewound()
 	h.account.Lost(1, pipeline.Truncated)
 	h.out.Lost(h.account, 1, pipeline.Truncated)
+	h.account.GivenUp(2, pipeline.SpoolFull)
+	h.out.GivenUp(h.account, 2, pipeline.SpoolFull)
 	h.send("c2") // c3 and e1 are still to be read again
 	h.out.Release(nil)
 	h.send("f3 c3")

@@ -30,7 +30,8 @@ type Origin struct {
 	// Partition is the Kafka partition at the collector.
 	Partition int32
 	// TopicID tells the partition's topic from all others there have been and
-	// will be, of that name too. Only letters, digits, + and /. Collector only.
+	// will be, of that name too. Only letters, digits, dots,
+	// - and _. Collector only.
 	TopicID string
 }
 

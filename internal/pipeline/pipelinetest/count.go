@@ -114,6 +114,18 @@ func (o *Recorder) Lost(a *pipeline.Account, n int, why pipeline.Reason) {
 	}
 }
 
+// GivenUp tells the recorder that the source counts n records as read and
+// dropped that it has never emitted.
+func (o *Recorder) GivenUp(a *pipeline.Account, n int, why pipeline.Reason) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n > 0 {
+		c := o.count(a)
+		c.read += int64(n)
+		c.dropped[why.String()] += int64(n)
+	}
+}
+
 // HandedOver tells the recorder that another process reads an account's
 // aborted records again.
 func (o *Recorder) HandedOver(a *pipeline.Account) {
