@@ -71,9 +71,14 @@ func (a *assembly) start(ctx context.Context, c *PipelineConfig) error {
 	}
 	ledger := pipeline.NewLedger(c.Name, labelNames...)
 	a.process.Health.Expect(c.Name + "/source")
+	output, letters, err := a.output(c, log)
+	if err != nil {
+		return err
+	}
 	s, err := newSource(sourceOptions{
 		config:   *c.Source.Kafka,
 		pipeline: c.Name,
+		loads:    output,
 		limits:   limits{bytes: int(load.MaxBytes), rows: load.MaxRows, weight: m.batch, age: load.MaxAge},
 		memory:   m,
 		lanes:    load.Concurrency,
@@ -85,10 +90,12 @@ func (a *assembly) start(ctx context.Context, c *PipelineConfig) error {
 		report:   func(err error) { a.process.Health.Set(c.Name+"/source", err) },
 	})
 	if err != nil {
-		return err
-	}
-	output, letters, err := a.output(c, log)
-	if err != nil {
+		closed, cancel := context.WithCancel(ctx)
+		cancel()
+		_ = output.Close(closed) // it has nothing to send
+		if letters != nil {
+			letters.close()
+		}
 		return err
 	}
 	a.process.Registry.MustRegister(ledger)

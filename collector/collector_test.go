@@ -24,7 +24,7 @@ import (
 const testDDL = `CREATE DATABASE quickstart; USE quickstart;
 CREATE TABLE kong_log_events (
     time DATETIME, stream STRING, logtag STRING, message STRING, kubernetes JSON, kubernetes_namespace JSON, cluster STRING,
-    kafka_partition INT, kafka_offset BIGINT, kst_time DATETIME AS convert_tz(time, 'UTC', 'Asia/Seoul')
+    kafka_topic_id STRING, kafka_partition INT, kafka_offset BIGINT, kst_time DATETIME AS convert_tz(time, 'UTC', 'Asia/Seoul')
 ) ENGINE = OLAP DUPLICATE KEY(time) DISTRIBUTED BY HASH(kst_time) BUCKETS 10;`
 
 const testYAML = `
@@ -285,11 +285,12 @@ func TestForeignBytesGoToTheDeadLetterTopic(t *testing.T) {
 			got = append(got, text)
 		})
 	}
-	const where = " topic=logging.kong partition=0 offset="
+	id := b.topicID()
+	where := " table=quickstart.kong_log_events topic=logging.kong topic_id=" + id + " partition=0 offset="
 	want := []string{
-		"logging.kong/0/1 \x00\xff binary millrace=1 reason=not one valid JSON object: the first byte is not an opening brace at byte 0" + where + "1",
-		`logging.kong/0/2 ["an array"] millrace=1 reason=not one valid JSON object: the first byte is not an opening brace at byte 0` + where + "2",
-		`logging.kong/0/3 {"time":"soon"} millrace=1 reason=the field time holds no RFC 3339 time between the years 0 and 9999` + where + "3",
+		id + "/0/1 \x00\xff binary millrace=1 reason=not one valid JSON object: the first byte is not an opening brace at byte 0" + where + "1",
+		id + `/0/2 ["an array"] millrace=1 reason=not one valid JSON object: the first byte is not an opening brace at byte 0` + where + "2",
+		id + `/0/3 {"time":"soon"} millrace=1 reason=the field time holds no RFC 3339 time between the years 0 and 9999` + where + "3",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)

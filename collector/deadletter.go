@@ -142,7 +142,7 @@ func (d *deadLetters) store(ctx context.Context, letters []starrocks.DeadLetter)
 }
 
 func (d *deadLetters) key(l *starrocks.DeadLetter) string {
-	return fmt.Sprintf("%s/%d/%d", d.source, l.Partition, l.Offset)
+	return fmt.Sprintf("%s/%d/%d", l.TopicID, l.Partition, l.Offset)
 }
 
 // record is a letter as it is stored.
@@ -153,7 +153,9 @@ func (d *deadLetters) record(l *starrocks.DeadLetter) *kgo.Record {
 		Headers: []kgo.RecordHeader{
 			{Key: "millrace", Value: []byte(deadLetterVersion)},
 			{Key: "reason", Value: []byte(l.Reason)},
+			{Key: "table", Value: []byte(l.Table)},
 			{Key: "topic", Value: []byte(d.source)},
+			{Key: "topic_id", Value: []byte(l.TopicID)},
 			{Key: "partition", Value: []byte(strconv.Itoa(int(l.Partition)))},
 			{Key: "offset", Value: []byte(strconv.FormatInt(l.Offset, 10))},
 		},

@@ -43,13 +43,17 @@ func (s *source) take(fetches kgo.Fetches) {
 			s.fetched(p)
 		}
 		p.lag.end.Store(max(p.lag.end.Load(), t.HighWatermark))
-		if p.rewind || s.isDraining {
+		if !p.begun {
+			p.begin(offset{t.Records[0].Offset, -1})
+		}
+		if p.rewind || p.held || s.isDraining {
 			return
 		}
-		first, last := t.Records[0], t.Records[len(t.Records)-1]
-		if !p.begun {
-			p.begin(offset{first.Offset, -1})
+		records := p.unread(t.Records)
+		if len(records) == 0 {
+			return
 		}
+		first, last := records[0], records[len(records)-1]
 		if p.suspect && first.Offset != p.next {
 			// What is missing may be a hole in the log, or what the error cost.
 			p.setBack()
@@ -57,12 +61,22 @@ func (s *source) take(fetches kgo.Fetches) {
 			return
 		}
 		p.suspect = t.Err != nil
-		for _, r := range t.Records {
+		for _, r := range records {
 			p.lane.add(p, r, now)
 		}
 		p.next = last.Offset + 1
 		p.moved()
 	})
+}
+
+// unread leaves out what lies before the next offset. The client does not take
+// SetOffsets for a partition of which it still looks up where to begin
+// (assignSetMatching in its consumer.go), so what a plan had may come again.
+func (p *partition) unread(records []*kgo.Record) []*kgo.Record {
+	for len(records) > 0 && records[0].Offset < p.next {
+		records = records[1:]
+	}
+	return records
 }
 
 // rewind sets the client back to where a batch was given back. It is called
@@ -71,10 +85,10 @@ func (s *source) take(fetches kgo.Fetches) {
 func (s *source) rewind() {
 	set := map[int32]kgo.EpochOffset{}
 	for id, p := range s.parts {
-		if !p.rewind || p.acks.Open() > 0 || s.isDraining {
+		if !p.rewind || p.load != nil || p.held || s.isDraining {
 			continue
 		}
-		low := p.acks.Rewind()
+		low := p.low
 		p.account.Rewound()
 		set[id] = kgo.EpochOffset{Offset: low.at, Epoch: low.epoch}
 		p.rewind, p.suspect, p.next = false, false, low.at
@@ -123,7 +137,7 @@ func (s *source) fetchError(id int32, p *partition, err error) {
 	p.suspect = true
 	switch {
 	case errors.Is(err, kerr.OffsetOutOfRange):
-		if committed := p.low(); !p.explaining {
+		if committed := p.low; !p.explaining {
 			p.explaining = true
 			s.work.Go(func() { s.explainRange(p, committed.at) })
 		}
@@ -154,6 +168,9 @@ func (s *source) explainRange(p *partition, committed int64) {
 	if err == nil && eerr == nil {
 		start, _ := starts.Lookup(s.config.Topic, p.id)
 		end, _ := ends.Lookup(s.config.Topic, p.id)
+		if committed < start.Offset {
+			s.lags.miss(s.config.Topic, p.id, committed, start.Offset)
+		}
 		have = fmt.Sprintf("the broker's offsets %d to %d", start.Offset, end.Offset)
 	}
 	why := fmt.Errorf("topic %q, partition %d: the group's offset %d is outside %s: records were deleted before they were loaded, or the topic was made anew; stop the group %q and set its offset (kafka-consumer-groups --reset-offsets)",

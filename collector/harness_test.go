@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -76,6 +77,35 @@ func (b *broker) committed() map[int32]int64 {
 	at := map[int32]int64{}
 	offsets.Each(func(o kadm.OffsetResponse) { at[o.Partition] = o.At })
 	return at
+}
+
+// note is what stands beside a partition's offset.
+func (b *broker) note(partition int32) *note {
+	b.t.Helper()
+	offsets, err := b.admin.FetchOffsets(b.t.Context(), testGroup)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	o, _ := offsets.Lookup(testTopic, partition)
+	n, err := readNote(o.Metadata, partition)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if n == nil {
+		return &note{}
+	}
+	return n
+}
+
+// topicID is the id of the topic.
+func (b *broker) topicID() string {
+	b.t.Helper()
+	m, err := b.admin.Metadata(b.t.Context(), testTopic)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	id := m.Topics[testTopic].ID
+	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
 // member is a source with an output, running as one member of the group.

@@ -33,11 +33,39 @@ type lags struct {
 	topic  string
 	parts  map[int32]*lag
 	failAt time.Time // of the last error that was about the whole topic
+	missed map[int32]*missing
+}
+
+// missing is what was deleted of a partition before it was loaded: up to where
+// it is counted, so that it is counted once.
+type missing struct {
+	offsets, upTo int64
 }
 
 var lagDesc = prometheus.NewDesc("millrace_partition_lag_records",
 	"Offsets between the end of a partition (high watermark) and the position up to which its records are in the table; transaction markers at the end are not counted.",
 	[]string{"topic", "partition"}, nil)
+
+var missedDesc = prometheus.NewDesc("millrace_missed_offsets_total",
+	"Offsets of a partition that were deleted before their records were in the table; their partition stands still until somebody decides.",
+	[]string{"topic", "partition", "reason"}, nil)
+
+// miss counts offsets that retention has deleted: from start to before end.
+func (l *lags) miss(topic string, id int32, start, end int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.topic = topic
+	if l.missed == nil {
+		l.missed = map[int32]*missing{}
+	}
+	m := l.missed[id]
+	if m == nil {
+		m = &missing{}
+		l.missed[id] = m
+	}
+	m.offsets += max(0, end-max(start, m.upTo))
+	m.upTo = max(m.upTo, end)
+}
 
 func (l *lags) open(topic string, id int32) *lag {
 	l.mu.Lock()
@@ -94,7 +122,10 @@ func (l *lags) idle() (ids []int32) {
 }
 
 // Describe implements prometheus.Collector.
-func (l *lags) Describe(out chan<- *prometheus.Desc) { out <- lagDesc }
+func (l *lags) Describe(out chan<- *prometheus.Desc) {
+	out <- lagDesc
+	out <- missedDesc
+}
 
 // Collect implements prometheus.Collector.
 func (l *lags) Collect(out chan<- prometheus.Metric) {
@@ -104,6 +135,9 @@ func (l *lags) Collect(out chan<- prometheus.Metric) {
 		if n, known := l.parts[id].records(); known {
 			out <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(n), l.topic, strconv.Itoa(int(id)))
 		}
+	}
+	for id, m := range l.missed {
+		out <- prometheus.MustNewConstMetric(missedDesc, prometheus.CounterValue, float64(m.offsets), l.topic, strconv.Itoa(int(id)), "retention")
 	}
 }
 

@@ -19,9 +19,18 @@ type lane struct {
 	bytes  int       // of the rows, as load.max_bytes counts them
 	weight int       // of the rows and markers, as memory counts them
 	since  time.Time // when the oldest in the queues was polled; zero: they are empty
-	flight int       // batches emitted and not yet committed
 	paused bool
 	extra  int // bytes that filters add to each row
+
+	// busy: a plan is being stored, or its load is on its way.
+	busy bool
+	// owed are the offsets up to which partitions are in the table and that
+	// are not committed yet.
+	owed map[*partition]offset
+	// waiting are plans that were made before and have to be sent again.
+	waiting []*load
+	// alone says that the last load was one of a search for a bad record.
+	alone bool
 }
 
 // limits is when a lane's queues make a batch.
@@ -30,6 +39,7 @@ type limits struct {
 	rows   int
 	weight int // rows as they are in memory
 	age    time.Duration
+	parts  int // partitions, as many as a plan can name
 }
 
 // rowGrowth is what a row has besides its record's bytes and what filters add,
@@ -63,6 +73,16 @@ func (l *lane) full(max *limits) bool {
 // empty.
 func (l *lane) due(max *limits) (at time.Time, any bool) {
 	return l.since.Add(max.age), !l.since.IsZero()
+}
+
+// searching says that a bad record is searched among those in the queues.
+func (l *lane) searching() bool {
+	for _, p := range l.parts {
+		if p.bad.next > 0 && len(p.queue) > 0 && !p.rewind {
+			return true
+		}
+	}
+	return false
 }
 
 // drop empties the queue of one partition.
@@ -100,50 +120,84 @@ func (l *lane) remove(p *partition) {
 	l.settle(time.Time{})
 }
 
-// fill moves a batch's worth from the queues into b: one span per partition,
-// in another order each time, so that none of them is always last. It returns
-// the partitions of the spans.
-func (l *lane) fill(b *pipeline.Batch, max *limits) []*partition {
-	var parts []*partition
-	taken := lane{extra: l.extra} // what is in b
+// cut is the beginning of a partition's queue that goes into one load.
+type cut struct {
+	part *partition
+	n    int // in the queue, markers too
+	rows int // records without markers
+	end  offset
+}
+
+// cut decides what the next load takes: a batch's worth from the queues, one
+// run per partition, in another order each time, so that none of them is always
+// last. A partition that hides a bad record goes alone, in turn with the others.
+func (l *lane) cut(max *limits) []cut {
+	taken := lane{extra: l.extra}
+	if !l.alone {
+		for _, p := range l.parts {
+			if p.bad.next > 0 && len(p.queue) > 0 && !p.rewind {
+				l.alone = true
+				return []cut{p.cut(&taken, max, p.bad.next)}
+			}
+		}
+	}
+	l.alone = false
+	var cuts []cut
 	l.first++
 	for i := range l.parts {
 		p := l.parts[(l.first+i)%len(l.parts)]
-		if len(p.queue) == 0 || p.rewind || taken.full(max) {
-			continue
+		if len(p.queue) > 0 && !p.rewind && p.bad.next == 0 && !taken.full(max) && len(cuts) < max.parts {
+			cuts = append(cuts, p.cut(&taken, max, max.rows))
 		}
-		l.span(b, p, &taken, max)
-		parts = append(parts, p)
 	}
-	return parts
+	return cuts
 }
 
-// span moves records of one partition until the batch is full.
-func (l *lane) span(b *pipeline.Batch, p *partition, taken *lane, max *limits) {
-	s := b.Begin(p.account)
-	n := 0
-	for n < len(p.queue) && !taken.full(max) {
-		r := p.queue[n]
-		n++
-		l.count(r, -1)
+// cut takes records until the load is full, and rows at most.
+func (p *partition) cut(taken *lane, max *limits, rows int) cut {
+	c := cut{part: p}
+	for c.n < len(p.queue) && c.rows < rows && !taken.full(max) {
+		r := p.queue[c.n]
+		c.n++
 		taken.count(r, 1)
-		if r.Attrs.IsControl() {
-			continue
-		}
-		rec := b.Add()
-		// The bytes are the Kafka client's, made for one fetch and not used
-		// again; the collector of garbage has them once the batch is done.
-		rec.Origin, rec.Offset, rec.Raw = p.origin, r.Offset, r.Value
-		if rec.Raw == nil {
-			rec.Raw = []byte{}
+		if !r.Attrs.IsControl() {
+			c.rows++
 		}
 	}
-	last := p.queue[n-1]
-	s.Position = Position{Topic: last.Topic, Partition: p.id, Start: p.queue[0].Offset, End: last.Offset + 1, Epoch: last.LeaderEpoch}
-	s.Seq = p.acks.Add(offset{last.Offset + 1, last.LeaderEpoch})
-	clear(p.queue[:n])
-	p.queue = p.queue[n:]
-	if len(p.queue) == 0 {
+	last := p.queue[c.n-1]
+	c.end = offset{last.Offset + 1, last.LeaderEpoch}
+	return c
+}
+
+// take moves what was cut from the queue into b; without b it is dropped.
+func (l *lane) take(c *cut, b *pipeline.Batch) {
+	p := c.part
+	if b != nil {
+		s := b.Begin(p.account)
+		s.Position = Position{Topic: p.queue[0].Topic, Partition: p.id, Start: p.low.at, End: c.end.at, Epoch: c.end.epoch}
+	}
+	for _, r := range p.queue[:c.n] {
+		l.count(r, -1)
+		if b != nil {
+			addRecord(b, p.origin, r)
+		}
+	}
+	clear(p.queue[:c.n])
+	if p.queue = p.queue[c.n:]; len(p.queue) == 0 {
 		p.queue = nil
+	}
+}
+
+// addRecord adds what was fetched to a batch, but for markers.
+func addRecord(b *pipeline.Batch, origin *pipeline.Origin, r *kgo.Record) {
+	if r.Attrs.IsControl() {
+		return
+	}
+	rec := b.Add()
+	// The bytes are the Kafka client's, made for one fetch and not used
+	// again; the collector of garbage has them once the batch is done.
+	rec.Origin, rec.Offset, rec.Raw = origin, r.Offset, r.Value
+	if rec.Raw == nil {
+		rec.Raw = []byte{}
 	}
 }

@@ -2,10 +2,6 @@ package collector
 
 import (
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
-
-	"millrace/internal/pipeline"
 )
 
 // loop owns lanes and partitions. It ends when Close was called and everything
@@ -23,10 +19,16 @@ func (s *source) loop() {
 			s.take(f)
 			s.rewind()
 			s.interrupts.lower()
-		case f := <-s.outcomes:
-			s.settle(f)
+		case e := <-s.ends:
+			s.settle(e)
 		case c := <-s.committed:
 			s.advance(c)
+		case v := <-s.verdicts:
+			s.decide(v)
+		case r := <-s.rereads:
+			s.resend(r)
+		case c := <-s.checks:
+			s.checked(c)
 		case r := <-s.rebalances:
 			s.rebalance(r)
 		case t := <-s.explained:
@@ -36,7 +38,7 @@ func (s *source) loop() {
 			}
 		case drained := <-s.draining:
 			s.drain()
-			close(drained)
+			s.drained = append(s.drained, drained)
 		case <-closing:
 			closing = nil
 			s.deadline = time.Now().Add(closeWait)
@@ -44,10 +46,11 @@ func (s *source) loop() {
 		}
 		s.steer()
 		s.release()
+		s.rest()
 		if polled {
 			s.next <- struct{}{} // not before steer has paused what is full
 		}
-		if !s.deadline.IsZero() && (s.inFlight == 0 || time.Now().After(s.deadline)) {
+		if !s.deadline.IsZero() && (s.inFlight == 0 && s.commits == 0 || time.Now().After(s.deadline)) {
 			s.releaseAll()
 			return
 		}
@@ -60,16 +63,38 @@ func (s *source) loop() {
 func (s *source) steer() {
 	now := time.Now()
 	for _, l := range s.lanes {
-		for l.flight == 0 && !s.isDraining && s.ready(l, now) {
-			s.launch(l, now)
+		for !l.busy && s.proceed(l, now) {
 		}
 		s.throttle(l)
 	}
 }
 
+// proceed takes the next step of a lane that is not busy; false: there is none.
+// How far the last load got and the plan of the next one are one commit.
+func (s *source) proceed(l *lane, now time.Time) bool {
+	if len(l.waiting) > 0 && len(l.owed) == 0 && !s.isDraining {
+		d := l.waiting[0]
+		l.waiting = l.waiting[1:]
+		if d.leads {
+			s.again(d)
+		} else {
+			s.resolve(d, false)
+		}
+		return true
+	}
+	d := s.nextLoad(l, now)
+	if d == nil && len(l.owed) == 0 {
+		return false
+	}
+	c := &commit{lane: l, owed: l.owed, load: d}
+	l.owed = nil
+	s.store(c)
+	return true
+}
+
 func (s *source) ready(l *lane, now time.Time) bool {
 	at, any := l.due(&s.limits)
-	return any && (l.full(&s.limits) || !now.Before(at))
+	return any && (l.full(&s.limits) || l.searching() || !now.Before(at))
 }
 
 // throttle pauses a lane's partitions while its queues hold a whole batch.
@@ -79,88 +104,58 @@ func (s *source) throttle(l *lane) {
 		return
 	}
 	l.paused = full
-	ids := make([]int32, len(l.parts))
-	for i, p := range l.parts {
-		ids[i] = p.id
+	for _, p := range l.parts {
+		s.pause(p)
 	}
-	if full {
-		s.client.PauseFetchPartitions(map[string][]int32{s.config.Topic: ids})
+}
+
+// pause keeps the client from fetching a partition, or lets it, as its lane and
+// its state want it.
+func (s *source) pause(p *partition) {
+	want := !p.lost && (p.held || p.lane.paused)
+	if want == p.paused {
+		return
+	}
+	p.paused = want
+	one := map[string][]int32{s.config.Topic: {p.id}}
+	if want {
+		s.client.PauseFetchPartitions(one)
 	} else {
-		s.client.ResumeFetchPartitions(map[string][]int32{s.config.Topic: ids})
+		s.client.ResumeFetchPartitions(one)
 	}
 }
 
-// launch emits a batch of the lane's records.
-func (s *source) launch(l *lane, now time.Time) {
-	// There is a batch per lane and none of it is on its way: this waits only
-	// for one that is just being put back.
-	b, err := s.pool.Get(s.stop)
-	if err != nil {
-		return
-	}
-	parts := l.fill(b, &s.limits)
-	l.settle(now)
-	if len(parts) == 0 {
-		s.pool.Put(b)
-		return
-	}
-	f := &flight{lane: l}
-	for i, p := range parts {
-		p.flights++
-		f.spans = append(f.spans, flightSpan{p, b.Spans[i].Seq})
-	}
-	b.ID = newLabel()
-	b.OnDone(func(_ *pipeline.Batch, err error) {
-		f.err = err
-		s.outcomes <- f
-	})
-	b.Emitted()
-	l.flight++
-	s.inFlight++
-	s.emits.Go(func() { s.emit(b) })
-}
-
-// settle takes the outcome of a batch: what is in the table is committed, what
-// is not is read again.
-func (s *source) settle(f *flight) {
-	c := &commit{flight: f, offsets: map[int32]kgo.EpochOffset{}}
-	for _, span := range f.spans {
-		p := span.part
-		switch {
-		case p.lost:
-			// All that the account has to read again, though it may belong to a
-			// newer assignment of the partition to us: that is moved from one
-			// term of the books to another, and the sum stays right.
-			if f.err != nil {
-				p.account.HandOver()
-			}
-		case f.err != nil:
-			p.acks.Fail(span.seq)
-			p.setBack()
-			s.interrupts.raise()
-		default:
-			if low, moved := p.acks.Done(span.seq); moved {
-				c.offsets[p.id] = kgo.EpochOffset{Offset: low.at, Epoch: low.epoch}
-			}
-		}
-	}
-	s.commit(c)
-}
-
-// drain emits what is queued, for the last time. A lane with a batch on its way
-// gets no second one: as long as the first is stuck nothing behind it can be
-// committed, and each restart would load it again.
+// drain lets what has a plan go out, and nothing else: what is only queued is
+// read again after a restart.
 func (s *source) drain() {
-	now := time.Now()
 	for _, l := range s.lanes {
-		if _, any := l.due(&s.limits); any && l.flight == 0 {
-			s.launch(l, now)
-		}
 		for _, p := range l.parts {
 			l.drop(p)
 		}
 	}
 	s.isDraining = true
+}
+
+// rest ends the drain when no plan is being stored any more: nothing is emitted
+// from there on.
+func (s *source) rest() {
+	if s.planning > 0 && s.stop.Err() == nil {
+		return
+	}
+	for _, drained := range s.drained {
+		close(drained)
+	}
+	s.drained = nil
+}
+
+// unsettled is the number of partitions with a load without an outcome.
+func (s *source) unsettled() (n int) {
+	for _, p := range s.parts {
+		if p.flights > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // wait is the time until something is due by itself.
@@ -172,7 +167,7 @@ func (s *source) wait() time.Duration {
 		}
 	}
 	for _, l := range s.lanes {
-		if at, any := l.due(&s.limits); any && l.flight == 0 {
+		if at, any := l.due(&s.limits); any && !l.busy {
 			earlier(at)
 		}
 	}

@@ -34,27 +34,56 @@ type partition struct {
 	origin  *pipeline.Origin
 	lane    *lane
 
-	// acks orders the spans that are on their way. It begins at the group's
-	// offset, or without one at that of the first record that is polled.
-	acks  pipeline.Acks[offset]
+	// low is the offset before which everything is in the table: the group's,
+	// or without one that of the first record that is polled.
+	low   offset
 	begun bool
 	// queue holds what was polled and is in no batch yet.
 	queue []*kgo.Record
 	// next is the offset after the last record that was polled.
 	next int64
 
-	flights    int  // spans emitted whose outcome is not committed yet
-	committing int  // commits on their way that name it
-	lost       bool // assigned to somebody else: nothing of it is committed any more
-	// rewind says that a span of it was given back: what is polled is thrown
-	// away until the client was set back to the lowest open offset.
+	load       *load // the plan that stands beside its offset, as far as we know
+	flights    int   // 1 from the plan's commit until its end is committed
+	committing int   // commits on their way that name it
+	lost       bool  // assigned to somebody else: nothing of it is committed any more
+	// held says that nothing new is read: a plan has to be resolved first, or
+	// somebody has to decide.
+	held   bool
+	paused bool // at the client
+	// rewind says that what is polled is thrown away until the client was set
+	// back to the low offset.
 	rewind bool
+	bad    badRun
 	// suspect says that a fetch failed since records came last: if the next
 	// ones do not begin at next, they are read again from the low offset.
 	suspect    bool
 	explaining bool // explainRange was called
 
 	lag *lag
+}
+
+// badRun is where a record hides that StarRocks refuses: among the next count
+// ones. Loads take next of them, and nothing else, until it is found.
+type badRun struct{ count, next int }
+
+// refused narrows the search after a load of n records was refused, alone or
+// together with other partitions.
+func (b *badRun) refused(n int, alone bool) {
+	*b = badRun{n, n}
+	if alone {
+		b.next = max(1, n/2)
+	}
+}
+
+// passed narrows it after a load of n records was taken: the record is among
+// the others.
+func (b *badRun) passed(n int) {
+	if b.count -= n; b.count <= 0 {
+		*b = badRun{}
+		return
+	}
+	b.next = max(1, b.count/2)
 }
 
 // lag is what the metric of a partition is computed from.
@@ -73,19 +102,15 @@ func (l *lag) records() (n int64, known bool) {
 
 // begin says where the partition is read from.
 func (p *partition) begin(at offset) {
-	p.begun, p.next = true, at.at
-	p.acks.Begin(at)
+	p.begun, p.next, p.low = true, at.at, at
 	p.moved()
 }
 
 // setBack asks for a rewind to the low offset.
 func (p *partition) setBack() {
 	p.lane.drop(p)
-	p.rewind = true
+	p.rewind = p.begun
 }
-
-// low is the offset before which everything is in the table.
-func (p *partition) low() offset { return p.acks.Low() }
 
 // moved updates the position that the lag is measured from: with nothing on
 // its way it is after everything polled, transaction markers included, so that
@@ -93,9 +118,9 @@ func (p *partition) low() offset { return p.acks.Low() }
 func (p *partition) moved() {
 	switch {
 	case !p.begun:
-	case p.flights == 0 && len(p.queue) == 0 && !p.rewind:
+	case p.flights == 0 && len(p.queue) == 0 && !p.rewind && !p.held:
 		p.lag.position.Store(p.next)
 	default:
-		p.lag.position.Store(p.low().at)
+		p.lag.position.Store(p.low.at)
 	}
 }

@@ -53,6 +53,8 @@ type plan struct {
 	// that partition's own.
 	Parts []part            `json:"parts"`
 	To    *starrocks.Target `json:"to"`
+
+	after, topicID string // of its note
 }
 
 // part is a plan's range of one partition: its records from start to before
@@ -137,9 +139,7 @@ func readNote(metadata string, partition int32) (*note, error) {
 		if _, ok := p.of(partition); !ok || p.Label == "" || p.To == nil || len(p.To.URLs) == 0 {
 			return nil, fmt.Errorf("it is damaged: the plan is not complete")
 		}
-		if _, ok := p.of(p.Lead); !ok && p.Lead == partition {
-			return nil, fmt.Errorf("it is damaged: the plan is not complete")
-		}
+		p.after, p.topicID = n.After, n.TopicID
 	}
 	return n, nil
 }

@@ -12,9 +12,10 @@ import (
 // rebalance is a change of what is assigned to us.
 type rebalance struct {
 	assigned, revoked, lost []int32
-	started                 map[int32]offset // where assigned ones are read from
-	done                    chan struct{}    // closed: the group may go on
-	deadline                time.Time        // of waiting for loads on their way
+	started                 map[int32]stored // where assigned ones are read from
+	topic                   topic
+	done                    chan struct{} // closed: the group may go on
+	deadline                time.Time     // of waiting for loads on their way
 	parts                   []*partition
 }
 
@@ -59,10 +60,9 @@ func (s *source) rebalance(r *rebalance) {
 			r.parts = append(r.parts, p)
 		}
 	}
-	for id, at := range r.started {
-		if p := s.parts[id]; p != nil && !p.begun {
-			p.begin(at)
-		}
+	if r.started != nil {
+		s.topic = r.topic
+		s.begin(r.started)
 	}
 	r.deadline = time.Now().Add(s.revokeWait)
 	s.revoking = append(s.revoking, r)
@@ -88,9 +88,7 @@ func (s *source) assign(id int32) {
 	}
 	best.parts = append(best.parts, p)
 	s.parts[id] = p
-	if best.paused {
-		s.client.PauseFetchPartitions(map[string][]int32{s.config.Topic: {id}})
-	}
+	s.pause(p)
 }
 
 // letGo forgets a partition: from here on nothing of it is committed, however
@@ -99,9 +97,12 @@ func (s *source) letGo(p *partition) {
 	p.lost = true
 	p.account.HandOver()
 	p.lane.remove(p)
-	if p.lane.paused {
-		s.client.ResumeFetchPartitions(map[string][]int32{s.config.Topic: {p.id}})
+	delete(p.lane.owed, p)
+	s.pause(p)
+	if d := p.load; d != nil && (d.plan.Lead == p.id || len(d.ours()) == 0) {
+		d.lose()
 	}
+	s.health.set(planPart(p.id), nil)
 	delete(s.parts, p.id)
 	s.lags.close(p.id)
 	s.health.set(partitionPart(p.id), nil)

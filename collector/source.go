@@ -15,6 +15,7 @@ import (
 
 	"millrace/internal/kafkaconn"
 	"millrace/internal/pipeline"
+	"millrace/outputs/starrocks"
 )
 
 const (
@@ -37,6 +38,7 @@ var labelNames = []string{"topic", "partition"}
 type sourceOptions struct {
 	config   KafkaConfig
 	pipeline string
+	loads    *starrocks.Output // where the pipeline's output resolves labels; nil: no label is in
 	limits   limits
 	memory   memory
 	lanes    int
@@ -69,8 +71,11 @@ type source struct {
 
 	polled     chan kgo.Fetches // from Run; it goes on when next says so
 	next       chan struct{}
-	outcomes   chan *flight // room for every batch, so that Done never blocks
+	ends       chan end // room for every batch, so that Done never blocks
 	committed  chan *commit
+	verdicts   chan verdict
+	rereads    chan reread
+	checks     chan check
 	explained  chan explanation
 	rebalances chan *rebalance
 	draining   chan chan struct{}
@@ -83,28 +88,32 @@ type source struct {
 
 	interrupts interrupts
 	lags       lags
+	heart      heart
+
+	owner  string
+	to     *starrocks.Target
+	beside map[int32]stored // what stands there; by the group's goroutine, between two callbacks
 
 	// Owned by the loop.
+	topic       topic
+	visible     string // a label that was visible when something was stored
+	drained     []chan struct{}
+	commits     int // on their way
+	planning    int // of these, with a plan
 	lanes       []*lane
 	parts       map[int32]*partition
 	accounts    map[int32]*pipeline.Account
 	revoking    []*rebalance
-	inFlight    int // batches emitted and not yet committed
+	inFlight    int // batches emitted and not yet done
 	isDraining  bool
 	fetchFailed bool      // an error about the whole topic, and no record since
 	deadline    time.Time // of closing; zero: not closing
 }
 
-// flight is a batch on its way, and what is to be done when it has arrived.
-type flight struct {
-	lane  *lane
-	spans []flightSpan
-	err   error
-}
-
-type flightSpan struct {
-	part *partition
-	seq  uint64
+// topic is what tells a topic from all others there have been.
+type topic struct {
+	id      string // as in pipeline.Origin
+	cluster string
 }
 
 // newSource checks the options; nothing is dialled before Run.
@@ -115,8 +124,11 @@ func newSource(o sourceOptions) (*source, error) {
 		health:        health{report: o.report},
 		polled:        make(chan kgo.Fetches),
 		next:          make(chan struct{}),
-		outcomes:      make(chan *flight, o.pool.Size()),
+		ends:          make(chan end, o.pool.Size()),
 		committed:     make(chan *commit),
+		verdicts:      make(chan verdict),
+		rereads:       make(chan reread),
+		checks:        make(chan check),
 		explained:     make(chan explanation),
 		rebalances:    make(chan *rebalance),
 		draining:      make(chan chan struct{}),
@@ -127,6 +139,11 @@ func newSource(o sourceOptions) (*source, error) {
 	}
 	if s.revokeWait == 0 {
 		s.revokeWait = defaultRevokeWait
+	}
+	s.owner, s.to = owner(o.config.InstanceID), s.target()
+	s.limits.parts = roomForParts(note{TopicID: widestID, After: newLabel(), Plan: s.newPlan()})
+	if s.limits.parts < 1 {
+		return nil, fmt.Errorf("output.starrocks.urls[0] is too long: a plan with it does not fit beside an offset in Kafka, which takes %d bytes", maxNote)
 	}
 	s.stop, s.cancel = context.WithCancel(context.Background())
 	for range o.lanes {
@@ -160,6 +177,7 @@ func (s *source) options() ([]kgo.Opt, error) {
 		start = kgo.NewOffset().AtEnd()
 	}
 	opts = append(opts,
+		kgo.WithHooks(&s.heart),
 		kgo.ConsumeTopics(c.Topic),
 		kgo.ConsumerGroup(c.Group),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
@@ -175,6 +193,7 @@ func (s *source) options() ([]kgo.Opt, error) {
 		kgo.OnPartitionsAssigned(s.onAssigned),
 		kgo.OnPartitionsRevoked(s.onRevoked),
 		kgo.OnPartitionsLost(s.onLost),
+		kgo.OnOffsetsFetched(s.onFetched),
 		kgo.AdjustFetchOffsetsFn(s.onStart),
 		kgo.FetchMaxWait(fetchWait),
 		kgo.MaxConcurrentFetches(concurrentFetches),
@@ -231,8 +250,8 @@ func (s *source) Close() error {
 	s.cancel()
 	s.work.Wait()
 	s.client.CloseAllowingRebalance()
-	if s.inFlight > 0 {
-		return fmt.Errorf("%d loads are not committed in group %q: their records will be read again", s.inFlight, s.config.Group)
+	if n := s.unsettled(); n > 0 {
+		return fmt.Errorf("what became of loads into %d partitions is not committed in group %q: it is found out at the next start", n, s.config.Group)
 	}
 	return nil
 }

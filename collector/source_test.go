@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -275,10 +276,10 @@ func TestRefusedCommitIsRepeated(t *testing.T) {
 	})
 	out := newRecorder()
 	m := b.start(out, nil)
-	collected(t, 10, out)
 	m.reported("a sentence about the commit", func(err error) bool {
 		return err != nil && strings.Contains(err.Error(), `commit offsets of topic "logging.kong"`) && strings.Contains(err.Error(), `Read on group "millrace-kong"`)
 	})
+	collected(t, 10, out)
 	b.produce(0, numbered("more ", 10)...)
 	collected(t, 10, out)
 	m.reported("ready", func(err error) bool { return err == nil })
@@ -288,20 +289,31 @@ func TestRefusedCommitIsRepeated(t *testing.T) {
 	}
 }
 
-// Offsets carry no metadata: what stands there is for plans.
-func TestCommitsCarryNoMetadata(t *testing.T) {
-	b := newBroker(t, 1)
-	b.produce(0, "line")
+// What stands beside an offset names the topic for ever; before a load it is its
+// plan.
+func TestNotesBesideOffsets(t *testing.T) {
+	b := newBroker(t, 2)
+	b.produce(0, numbered("line ", 3)...)
+	b.produce(1, numbered("line ", 2)...)
 	out := newRecorder()
-	m := b.start(out, nil)
-	collected(t, 1, out)
-	m.shutDown()
-	offsets, err := b.admin.FetchOffsets(t.Context(), testGroup)
-	if err != nil {
-		t.Fatal(err)
+	out.SetMode(pipelinetest.Hold)
+	m := b.start(out, func(o *sourceOptions) { o.lanes, o.limits.age = 1, time.Second })
+	eventually(t, "a load of both partitions", func() bool { return out.Held() == 1 })
+	lead, other := b.note(0).Plan, b.note(1).Plan
+	if lead == nil || other == nil || lead.Label != other.Label {
+		t.Fatalf("the plans are %+v and %+v", lead, other)
 	}
-	if o, _ := offsets.Lookup(testTopic, 0); o.At != 1 || o.Metadata != "" {
-		t.Errorf("committed %d with %q", o.At, o.Metadata)
+	if lead.Lead != 0 {
+		lead, other = other, lead
+	}
+	if len(lead.Parts) != 2 || len(other.Parts) != 1 || other.Parts[0] != lead.Parts[1] || lead.Cluster == "" || lead.Owner == "" {
+		t.Errorf("the plans are %+v and %+v", lead, other)
+	}
+	out.Resume()
+	eventually(t, "both committed", func() bool { at := b.committed(); return at[0] == 3 && at[1] == 2 })
+	m.shutDown()
+	if n := b.note(0); n.Plan != nil || len(n.TopicID) != len(widestID) {
+		t.Errorf("beside the offset of a partition without a plan stands %+v", n)
 	}
 }
 

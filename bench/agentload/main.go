@@ -65,26 +65,32 @@ type options struct {
 }
 
 func main() {
-	var o options
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	o, err := parse()
+	if err == nil {
+		err = measureAll(ctx, o)
+	}
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "agentload:", err)
+		os.Exit(1)
+	}
+}
+
+func parse() (o *options, err error) {
+	o = &options{}
 	only := flag.String("only", "", "measure the scenarios whose NAME-METADATA matches this `regexp`")
 	flag.StringVar(&o.program, "millrace", "bin/millrace", "the program `file`")
 	flag.DurationVar(&o.duration, "for", time.Minute, "how long each scenario is measured")
 	flag.DurationVar(&o.warm, "warm", 20*time.Second, "how long it runs before that")
-	flag.DurationVar(&o.scrape, "scrape", 15*time.Second, "how often /metrics is read")
-	flag.StringVar(&o.delivery, "delivery", "at_least_once", "delivery of the output")
+	flag.DurationVar(&o.scrape, "scrape", 15*time.Second, "how often /metrics is read; 0 for never")
+	flag.StringVar(&o.delivery, "delivery", "exactly_once", "delivery of the output")
 	flag.StringVar(&o.profiles, "profiles", "", "`folder` for profiles of heap and CPU, taken at the end")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var err error
-	if o.only, err = regexp.Compile(*only); err == nil {
-		err = measureAll(ctx, &o)
+	if o.only, err = regexp.Compile(*only); err != nil {
+		return nil, fmt.Errorf("read -only: %w", err)
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "agentload:", err)
-		stop()
-		os.Exit(1)
-	}
+	return o, nil
 }
 
 func measureAll(ctx context.Context, o *options) error {

@@ -27,7 +27,7 @@ func (o *Output) keep(ctx context.Context, s *session) {
 	for {
 		err := o.fly(ctx, s, func() { wait = o.tuning.minBackoff })
 		if ctx.Err() == nil {
-			o.health.refused(kafkaconn.Explain(err, o.subject))
+			o.health.refused(o.explain(err))
 		}
 		s.close()
 		o.ground(ctx, s, err)

@@ -45,7 +45,7 @@ func (s *session) findPlace(ctx context.Context, life *Life) (Place, error) {
 	}
 	meta, err := admin.Metadata(ctx, name)
 	if err != nil {
-		return Place{}, err
+		return Place{}, kafkaconn.Explain(err, s.out.positionsSubject("Write"))
 	}
 	topic := meta.Topics[name]
 	if errors.Is(topic.Err, kerr.UnknownTopicOrPartition) && life.Adopt {
@@ -71,7 +71,7 @@ func (s *session) findPlace(ctx context.Context, life *Life) (Place, error) {
 		found.Partition = partitionOf(life.Key, len(topic.Partitions))
 	}
 	if int(found.Partition) >= len(topic.Partitions) {
-		return Place{}, fmt.Errorf("topic %q has %d partitions and the positions of this node are in partition %d: %s",
+		return Place{}, say("topic %q has %d partitions and the positions of this node are in partition %d: %s",
 			name, len(topic.Partitions), found.Partition, choices)
 	}
 	return found, s.checkPositions(ctx, admin)
@@ -85,16 +85,16 @@ const choices = "point the pipeline back at the Kafka and transaction.positions_
 func (s *session) samePlace(noted, found Place, missing error) error {
 	switch {
 	case noted.ClusterID != found.ClusterID:
-		return fmt.Errorf("the positions of this node are in Kafka cluster %q and brokers %v are cluster %q: %s",
+		return say("the positions of this node are in Kafka cluster %q and brokers %v are cluster %q: %s",
 			noted.ClusterID, s.out.config.Conn.Brokers, found.ClusterID, choices)
 	case noted.Topic != found.Topic:
-		return fmt.Errorf("the positions of this node are on topic %q and transaction.positions_topic is %q: %s",
+		return say("the positions of this node are on topic %q and transaction.positions_topic is %q: %s",
 			noted.Topic, found.Topic, choices)
 	case errors.Is(missing, kerr.UnknownTopicOrPartition):
-		return fmt.Errorf("topic %q with the positions of this node is not there any more, or %s may not see it: %s",
+		return say("topic %q with the positions of this node is not there any more, or %s may not see it: %s",
 			noted.Topic, s.out.subject.Config.User(), choices)
 	case missing == nil && noted.TopicID != found.TopicID:
-		return fmt.Errorf("topic %q was deleted and created again since it held the positions of this node (it has id %s, not %s): %s",
+		return say("topic %q was deleted and created again since it held the positions of this node (it has id %s, not %s): %s",
 			noted.Topic, found.TopicID, noted.TopicID, choices)
 	}
 	return nil
@@ -127,10 +127,10 @@ func (s *session) createPositions(ctx context.Context, admin *kadm.Client) error
 	case errors.Is(err, kerr.TopicAlreadyExists):
 		return s.awaitPositions(ctx, admin)
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
-		return fmt.Errorf("brokers %v have no topic %q for the positions, or %s may not see it, and the right to create it is missing: run %s",
+		return say("brokers %v have no topic %q for the positions, or %s may not see it, and the right to create it is missing: run %s",
 			s.out.config.Conn.Brokers, name, s.out.subject.Config.User(), s.createCommand())
 	}
-	return fmt.Errorf("create topic %q for the positions: %w; or run %s", name, err, s.createCommand())
+	return say("create topic %q for the positions: %w; or run %s", name, err, s.createCommand())
 }
 
 // awaitPositions waits until brokers know of a topic that was just made.
@@ -161,16 +161,19 @@ func (s *session) createCommand() string {
 // settings that let it grow.
 func (s *session) checkPositions(ctx context.Context, admin *kadm.Client) error {
 	name := s.out.config.Transaction.PositionsTopic
+	var config kadm.ResourceConfig
 	described, err := admin.DescribeTopicConfigs(ctx, name)
-	if err != nil {
-		return err
+	if err == nil {
+		config, err = described.On(name, nil)
 	}
-	config, err := described.On(name, nil)
 	if err == nil {
 		err = config.Err
 	}
 	if errors.Is(err, kerr.TopicAuthorizationFailed) {
-		s.warnPositions("the settings of the topic for positions cannot be read, because the user has no right DescribeConfigs on it; its cleanup.policy must be compact, or positions are lost")
+		if s.out.tenure.firstWarning() {
+			s.out.log.Warn("the settings of the topic for positions cannot be read, because the user has no right DescribeConfigs on it; its cleanup.policy must be compact, or positions are lost",
+				slog.String("topic", name))
+		}
 		return nil
 	}
 	if err != nil {
@@ -182,7 +185,7 @@ func (s *session) checkPositions(ctx context.Context, admin *kadm.Client) error 
 	}
 	s.positionsLimit, _ = strconv.Atoi(values["max.message.bytes"]) // zero is not known
 	if policy := values["cleanup.policy"]; policy != "compact" {
-		return fmt.Errorf("topic %q for positions has cleanup.policy=%s, which forgets positions after a while: set it to compact (kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact)",
+		return say("topic %q for positions has cleanup.policy=%s, which forgets positions after a while: set it to compact (kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact)",
 			name, policy, strings.Join(s.out.config.Conn.Brokers, ","), name)
 	}
 	var differ []string
@@ -191,17 +194,16 @@ func (s *session) checkPositions(ctx context.Context, admin *kadm.Client) error 
 			differ = append(differ, fmt.Sprintf("%s=%s, not %s", c.key, v, c.value))
 		}
 	}
-	if len(differ) > 0 {
-		s.warnPositions("the topic for positions has other settings than those it would be created with: a start may read more of it and it may take more space", slog.Any("settings", differ))
+	if len(differ) > 0 && s.out.tenure.firstWarning() {
+		s.out.log.Warn("the topic for positions has other settings than those it would be created with: a start may read more of it and it may take more space",
+			slog.String("topic", name), slog.Any("settings", differ))
 	}
 	return nil
 }
 
-// warnPositions tells something about the topic once.
-func (s *session) warnPositions(message string, attrs ...any) {
-	if s.out.tenure.warned {
-		return
-	}
-	s.out.tenure.warned = true
-	s.out.log.Warn(message, append([]any{slog.String("topic", s.out.config.Transaction.PositionsTopic)}, attrs...)...)
+// firstWarning is true once: warnings about the topic are told once.
+func (t *tenure) firstWarning() bool {
+	first := !t.warned
+	t.warned = true
+	return first
 }

@@ -21,7 +21,7 @@ type reading struct {
 	// mayEndEarly is for partitions that may have had no record for days. One
 	// that has just been written to must be read to its very end.
 	mayEndEarly bool
-	watch  *kafkaconn.Watch
+	watch       *kafkaconn.Watch
 }
 
 func (r *reading) open(s *session) error {
@@ -67,14 +67,6 @@ func (s *session) states(ctx context.Context, r reading, keys ...string) ([]*sta
 	for i := range values {
 		values[i] = map[string][]byte{}
 	}
-	waiting := time.AfterFunc(r.out.tuning.slowRead, func() {
-		r.out.health.stalled(fmt.Errorf("reading the positions takes long: another node may have a transaction open in partition %d of topic %q, which ends at its transaction.timeout at the latest",
-			r.place.Partition, r.place.Topic))
-	})
-	defer func() {
-		waiting.Stop()
-		r.out.health.stalled(nil)
-	}()
 	err = r.each(ctx, end, func(rec *kgo.Record) { keep(values, keys, rec) })
 	if err != nil {
 		return nil, kafkaconn.Explain(err, r.out.positionsSubject("Read"))
@@ -82,7 +74,7 @@ func (s *session) states(ctx context.Context, r reading, keys ...string) ([]*sta
 	all := make([]*state, len(keys))
 	for i := range keys {
 		if all[i], err = readState(values[i]); err != nil {
-			return nil, &stopError{fmt.Errorf("the positions of %q on topic %q: %w", keys[i], r.place.Topic, err)}
+			return nil, &stopError{say("the positions of %q on topic %q: %w", keys[i], r.place.Topic, err)}
 		}
 	}
 	return all, nil
@@ -92,10 +84,11 @@ func (s *session) states(ctx context.Context, r reading, keys ...string) ([]*sta
 func (r *reading) each(ctx context.Context, end int64, do func(*kgo.Record)) error {
 	at, silent := int64(0), 0
 	for at < end {
-		poll, cancel := context.WithTimeout(ctx, silence)
+		poll, cancel := context.WithTimeout(ctx, r.out.tuning.slowRead)
 		fetches := r.client.PollFetches(poll)
+		timedOut := poll.Err() != nil && ctx.Err() == nil
 		cancel()
-		if err := fetches.Err(); err != nil && (ctx.Err() != nil || poll.Err() == nil) {
+		if err := fetches.Err(); err != nil && !timedOut {
 			return err
 		}
 		fetches.EachRecord(func(rec *kgo.Record) {
@@ -104,18 +97,17 @@ func (r *reading) each(ctx context.Context, end int64, do func(*kgo.Record)) err
 				do(rec)
 			}
 		})
-		if poll.Err() == nil || !r.mayEndEarly {
+		if !timedOut || at >= end {
 			continue
 		}
-		if silent++; silent > 2 && r.decided(ctx, end) {
+		r.out.health.refused(say("reading the positions takes long: another node may have a transaction open in partition %d of topic %q, which ends at its transaction.timeout at the latest",
+			r.place.Partition, r.place.Topic))
+		if silent++; r.mayEndEarly && silent > 2 && r.decided(ctx, end) {
 			return nil
 		}
 	}
 	return nil
 }
-
-// silence is how long a poll waits.
-const silence = 2 * time.Second
 
 // decided tells that nothing before end is undecided: then a partition whose
 // last records were compacted away, after days without any, is read.

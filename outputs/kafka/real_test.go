@@ -169,20 +169,24 @@ func TestRealKafkaLimitIsLowered(t *testing.T) {
 	}
 }
 
-// TestRealKafkaKilled needs KAFKA_CONTROL, a command that takes the words kill
-// (SIGKILL to the broker) and start.
-func TestRealKafkaKilled(t *testing.T) {
-	b := realBroker(t)
-	control := os.Getenv("KAFKA_CONTROL")
-	if control == "" {
+// control runs KAFKA_CONTROL with a word.
+func control(t *testing.T) func(word string) {
+	command := os.Getenv("KAFKA_CONTROL")
+	if command == "" {
 		t.Skip("the broker cannot be killed: KAFKA_CONTROL is not set")
 	}
-	run := func(word string) {
-		out, err := exec.CommandContext(t.Context(), "sh", "-c", control+" "+word).CombinedOutput()
+	return func(word string) {
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", command+" "+word).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", word, err, out)
 		}
 	}
+}
+
+// TestRealKafkaKilled needs KAFKA_CONTROL, a command that takes the words kill
+// (SIGKILL to the broker) and start.
+func TestRealKafkaKilled(t *testing.T) {
+	b, run := realBroker(t), control(t)
 	r := newRig(t, b, realConfig(b, realTopic(t, b, true)))
 	o := r.origin("proxy")
 	stop, cancel := context.WithCancel(deadline(t))

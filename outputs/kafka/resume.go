@@ -3,7 +3,6 @@ package kafka
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -66,11 +65,11 @@ func (t *tenure) restore(ctx context.Context, s *session, states []*state) error
 	}
 	if t.life.Adopt || t.life.Former != nil || t.life.Place != t.place {
 		if err := t.commission(t.place); err != nil {
-			return fmt.Errorf("note where the positions are: %w", err)
+			return say("note where the positions are: %w", err)
 		}
 	}
 	if err := t.positions.Restore(committed); err != nil {
-		return &stopError{fmt.Errorf("take the positions of %q from topic %q: %w", t.life.Key, t.place.Topic, err)}
+		return &stopError{say("take the positions of %q from topic %q: %w", t.life.Key, t.place.Topic, err)}
 	}
 	t.restored = true
 	t.life.Adopt, t.life.Former, t.life.Place = false, nil, t.place
@@ -82,7 +81,7 @@ func (t *tenure) choose(states []*state) (map[string][]byte, error) {
 	if t.life.Adopt {
 		local, err := t.positions.Local()
 		if err != nil {
-			return nil, &stopError{fmt.Errorf("take over the positions in data_dir: %w", err)}
+			return nil, &stopError{say("take over the positions in data_dir: %w", err)}
 		}
 		return local, nil
 	}
@@ -104,10 +103,10 @@ func (t *tenure) choose(states []*state) (map[string][]byte, error) {
 		return ours, nil
 	}
 	if strange != nil {
-		return nil, &stopError{fmt.Errorf("the positions of %q on topic %q are those of another disk now (data_dir %s, this one is %s), which ran under the same name: give the nodes different names, or, to read every container from where start_at says, stop the agent and remove its data_dir",
+		return nil, &stopError{say("the positions of %q on topic %q are those of another disk now (data_dir %s, this one is %s), which ran under the same name: give the nodes different names, or, to read every container from where start_at says, stop the agent and remove its data_dir",
 			t.life.Key, t.place.Topic, strange.Disk, t.life.Disk)}
 	}
-	return nil, &stopError{fmt.Errorf("topic %q holds no positions of %q any more, although they were written there: %s",
+	return nil, &stopError{say("topic %q holds no positions of %q any more, although they were written there: %s",
 		t.place.Topic, t.life.Key, choices)}
 }
 

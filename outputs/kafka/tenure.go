@@ -31,6 +31,8 @@ type tenure struct {
 	stray    bool   // what is written may lie behind a hole
 	fenced   bool   // somebody else took the transactional id
 	number   uint64 // of the last slice
+	producer int64  // the producer id and epoch of the last transaction
+	epoch    int16
 	// doubt is a slice whose commit was asked for and not confirmed.
 	doubt *slice
 	left  *slice // what was under way when the output closed
@@ -44,6 +46,22 @@ func newTenure(opts *Options) *tenure {
 type stopError struct{ error }
 
 func (e *stopError) Unwrap() error { return e.error }
+
+// sentence is an error that says all there is to be said.
+type sentence struct{ error }
+
+func (e *sentence) Unwrap() error { return e.error }
+
+func say(format string, args ...any) error { return &sentence{fmt.Errorf(format, args...)} }
+
+// explain is kafkaconn.Explain for errors that are not our own.
+func (o *Output) explain(err error) error {
+	var said *sentence
+	if errors.As(err, &said) {
+		return err
+	}
+	return kafkaconn.Explain(err, o.subject)
+}
 
 // fencedBy tells that Kafka takes nothing from this producer any more because
 // the transactional id has another one.
@@ -85,7 +103,7 @@ func (t *tenure) settleLife(ctx context.Context, s *session) error {
 	}
 	life, err := t.askLife(ctx)
 	if err != nil {
-		return fmt.Errorf("find out whose positions these are: %w", err)
+		return say("find out whose positions these are: %w", err)
 	}
 	t.life = life
 	s.out.subject.TransactionalID = life.TransactionalID
@@ -95,6 +113,15 @@ func (t *tenure) settleLife(ctx context.Context, s *session) error {
 // stillOurs fails when another process has taken over. After a fence it gives
 // that one time to say who it is.
 func (t *tenure) stillOurs(ctx context.Context, s *session) error {
+	if !t.fenced {
+		// Initialised with what it was, the id is ours unless somebody else
+		// has initialised it (KIP-360). It ends what we left open, too.
+		err := s.initProducer(ctx, t.life.TransactionalID, t.producer, t.epoch)
+		if err == nil || !fencedBy(err) {
+			return err
+		}
+		t.fenced = true
+	}
 	patience := time.Now().Add(s.out.config.Transaction.Timeout)
 	for {
 		states, err := s.states(ctx, reading{place: t.place, mayEndEarly: true}, t.life.Key)
@@ -104,8 +131,8 @@ func (t *tenure) stillOurs(ctx context.Context, s *session) error {
 		if by := states[0].owner; by == nil || by.Instance != t.instance {
 			return &stopError{t.ousted(by)}
 		}
-		if !t.fenced || time.Now().After(patience) {
-			return nil
+		if time.Now().After(patience) {
+			return nil // it is not to be found: we try again
 		}
 		if err := pause(ctx, s.out.tuning.minBackoff); err != nil {
 			return err
@@ -116,10 +143,10 @@ func (t *tenure) stillOurs(ctx context.Context, s *session) error {
 // ousted is what a process says that lost its positions to another one.
 func (t *tenure) ousted(by *ownerRecord) error {
 	if by == nil {
-		return fmt.Errorf("the record of who owns the positions of %q is gone from topic %q: find out who deleted it, then restart this pod (%s on node %s)",
+		return say("the record of who owns the positions of %q is gone from topic %q: find out who deleted it, then restart this pod (%s on node %s)",
 			t.life.Key, t.place.Topic, t.life.Pod, t.life.Node)
 	}
-	return fmt.Errorf("another agent took over transactional id %q: pod %s on node %s (data_dir %s) at %s; this is pod %s on node %s (data_dir %s): two agents of one node and pipeline must not run at once, so stop one of them, or give their nodes or clusters different names, then restart this pod",
+	return say("another agent took over transactional id %q: pod %s on node %s (data_dir %s) at %s; this is pod %s on node %s (data_dir %s): two agents of one node and pipeline must not run at once, so stop one of them, or give their nodes or clusters different names, then restart this pod",
 		t.life.TransactionalID, by.Pod, by.Node, by.Disk, by.Time.UTC().Format(time.RFC3339), t.life.Pod, t.life.Node, t.life.Disk)
 }
 
@@ -130,7 +157,7 @@ func (t *tenure) takeOver(ctx context.Context, s *session) error {
 	ctx, cancel := context.WithTimeout(ctx, s.out.config.Transaction.Timeout+s.out.tuning.dialWait)
 	defer cancel()
 	if t.life.Former != nil && t.life.Former.TransactionalID != t.life.TransactionalID {
-		if err := s.fence(ctx, t.life.Former.TransactionalID); err != nil {
+		if err := s.initProducer(ctx, t.life.Former.TransactionalID, -1, -1); err != nil {
 			return err
 		}
 	}
@@ -148,14 +175,17 @@ func (t *tenure) takeOver(ctx context.Context, s *session) error {
 	return t.commitPositions(ctx, s, recs)
 }
 
-// fence ends the transactions of another transactional id.
-func (s *session) fence(ctx context.Context, id string) error {
+// initProducer ends what is open under a transactional id, and fences whoever
+// has it, or, with the producer id and epoch of the last one, only that one.
+func (s *session) initProducer(ctx context.Context, id string, producer int64, epoch int16) error {
+	ctx, cancel := context.WithTimeout(ctx, s.out.config.Transaction.Timeout+s.out.tuning.dialWait)
+	defer cancel()
 	about := s.out.subject
 	about.TransactionalID = id
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.TransactionalID = &id
 	req.TransactionTimeoutMillis = int32(s.out.config.Transaction.Timeout.Milliseconds())
-	req.ProducerID, req.ProducerEpoch = -1, -1
+	req.ProducerID, req.ProducerEpoch = producer, epoch
 	for {
 		resp, err := req.RequestWith(ctx, s.client)
 		if err == nil {
@@ -168,6 +198,15 @@ func (s *session) fence(ctx context.Context, id string) error {
 			return err
 		}
 	}
+}
+
+// noteProducer notes who the transaction that was begun is of.
+func (t *tenure) noteProducer(ctx context.Context, s *session) error {
+	producer, epoch, err := s.client.ProducerID(ctx)
+	if err == nil {
+		t.producer, t.epoch = producer, epoch
+	}
+	return err
 }
 
 // record is one on the positions topic; no value is a tombstone.
@@ -196,10 +235,18 @@ func (t *tenure) commitPositions(ctx context.Context, s *session, recs []*kgo.Re
 	about := s.out.positionsSubject("Write")
 	err := s.client.BeginTransaction()
 	if err == nil {
+		err = t.noteProducer(ctx, s)
+	}
+	if err == nil {
 		err = s.client.ProduceSync(ctx, recs...).FirstErr()
 	}
 	if err == nil {
-		err = s.client.EndTransaction(ctx, kgo.TryCommit)
+		err = s.out.sameProducer(ctx, s)
+	}
+	if err == nil {
+		if err = s.client.EndTransaction(ctx, kgo.TryCommit); err == nil {
+			err = t.noteProducer(ctx, s)
+		}
 	} else if end := s.client.EndTransaction(ctx, kgo.TryAbort); end != nil && fencedBy(end) {
 		err = end
 	}

@@ -26,6 +26,9 @@ const (
 // errBehind is why a slice is aborted that holds a position behind a hole.
 var errBehind = errors.New("a position lies behind records that were aborted")
 
+// errTimeout is part of the sentence about a slice that takes too long.
+var errTimeout = errors.New("not confirmed a transaction")
+
 // transact is the time of one client with transactions, slice after slice. It
 // returns why the client is of no more use, with the gate closed.
 func (o *Output) transact(ctx context.Context, s *session, good func()) error {
@@ -83,7 +86,7 @@ func (o *Output) queued() bool {
 // transactSlice is one transaction, from its first batch to the answer to its
 // commit. When it fails, the session's slice is still there, or in doubt.
 func (o *Output) transactSlice(ctx context.Context, s *session) error {
-	sl, err := o.openSlice(s)
+	sl, err := o.openSlice(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -107,12 +110,16 @@ func (o *Output) transactSlice(ctx context.Context, s *session) error {
 }
 
 // openSlice begins a transaction with what waits, and opens the gate.
-func (o *Output) openSlice(s *session) (*slice, error) {
+func (o *Output) openSlice(ctx context.Context, s *session) (*slice, error) {
 	if err := s.client.BeginTransaction(); err != nil {
 		return nil, kafkaconn.Explain(err, o.subject)
 	}
-	o.tenure.number++
-	sl := &slice{number: o.tenure.number, begun: time.Now()}
+	t := o.tenure
+	if err := t.noteProducer(ctx, s); err != nil {
+		return nil, kafkaconn.Explain(err, o.subject)
+	}
+	t.number++
+	sl := &slice{number: t.number, begun: time.Now()}
 	s.turn()
 	s.slice = sl
 	o.openGate(s)
@@ -153,7 +160,25 @@ func (o *Output) fillSlice(ctx context.Context, s *session, sl *slice) error {
 		return refusal
 	}
 	if !complete {
-		return errTimeout{o}
+		return say("brokers %v have %w for topic %q within transaction.timeout, %v: check that the topic's partitions have a leader and min.insync.replicas replicas in sync",
+			o.config.Conn.Brokers, errTimeout, o.config.Topic, o.config.Transaction.Timeout)
+	}
+	return o.sameProducer(ctx, s)
+}
+
+// sameProducer fails when the client has taken another producer id or epoch in
+// the middle of the transaction, as it does by itself when a partition's
+// records were deleted up to the last of ours: that ended the transaction, and
+// a commit would be of what came after.
+func (o *Output) sameProducer(ctx context.Context, s *session) error {
+	t := o.tenure
+	producer, epoch, err := s.client.ProducerID(ctx)
+	if err != nil {
+		return err
+	}
+	if producer != t.producer || epoch != t.epoch {
+		return say("brokers %v forgot the transactional producer %q in the middle of a transaction, which happens when the records of a topic are deleted",
+			o.config.Conn.Brokers, t.life.TransactionalID)
 	}
 	return nil
 }
@@ -175,7 +200,9 @@ func (o *Output) producePositions(s *session, sl *slice) error {
 		s.client.Produce(context.Background(), rec, func(_ *kgo.Record, err error) {
 			if err != nil {
 				o.metrics.refused(err)
-				err = kafkaconn.Explain(err, o.positionsSubject("Write"))
+				// Not wrapped: one that is too large says nothing about the
+				// topic of the records.
+				err = say("%v", kafkaconn.Explain(err, o.positionsSubject("Write")))
 			}
 			sl.settle(err)
 			o.wakeKeeper()
@@ -192,7 +219,7 @@ func (o *Output) commit(ctx context.Context, s *session, sl *slice) error {
 	s.slice = nil
 	if err == nil {
 		o.committed(sl)
-		return nil
+		return t.noteProducer(ctx, s)
 	}
 	t.doubt = sl
 	t.fenced = fencedBy(err)
@@ -222,7 +249,7 @@ func (o *Output) abort(ctx context.Context, s *session, why error) error {
 		reason = becauseClosed
 	case errors.Is(why, errBehind):
 		reason = becauseBehind
-	case errors.As(why, &errTimeout{}):
+	case errors.Is(why, errTimeout):
 		reason = becauseTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.tuning.dialWait)
@@ -357,12 +384,4 @@ func (o *Output) closing() bool {
 func stops(err error) bool {
 	var stop *stopError
 	return errors.As(err, &stop)
-}
-
-// errTimeout is a slice that brokers have not confirmed in time.
-type errTimeout struct{ *Output }
-
-func (e errTimeout) Error() string {
-	return fmt.Sprintf("brokers %v have not confirmed a transaction for topic %q within transaction.timeout, %v: check that the topic's partitions have a leader and min.insync.replicas replicas in sync",
-		e.config.Conn.Brokers, e.config.Topic, e.config.Transaction.Timeout)
 }

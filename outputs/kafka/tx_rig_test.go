@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -32,8 +33,9 @@ type node struct {
 	life   Life
 	lines  map[string]int // how many each container wrote
 
-	mu    sync.Mutex
-	local map[string][]byte // positions in data_dir
+	mu     sync.Mutex
+	broken error             // what Commission says
+	local  map[string][]byte // positions in data_dir
 }
 
 // newNode is a node whose agent was never there.
@@ -53,7 +55,7 @@ type agent struct {
 
 	mu         sync.Mutex
 	restored   map[string][]byte
-	ready      chan struct{} // closed by Restore
+	begun      chan struct{} // closed by Restore
 	containers map[string]*scroll
 	strayed    bool
 }
@@ -79,7 +81,7 @@ func (n *node) start() *agent { return n.tuned(quick) }
 
 func (n *node) tuned(tune tuning) *agent {
 	n.t.Helper()
-	a := &agent{node: n, ready: make(chan struct{}), containers: map[string]*scroll{}}
+	a := &agent{node: n, begun: make(chan struct{}), containers: map[string]*scroll{}}
 	a.rig = &rig{
 		t: n.t, broker: n.broker, config: n.config,
 		pool:   pipeline.NewPool(16, 16<<20),
@@ -109,6 +111,9 @@ func (n *node) options(a *agent) Options {
 		Commission: func(p Place) error {
 			n.mu.Lock()
 			defer n.mu.Unlock()
+			if n.broken != nil {
+				return n.broken
+			}
 			n.life.Adopt, n.life.Former, n.life.Place = false, nil, p
 			return nil
 		},
@@ -151,7 +156,7 @@ func (a *agent) Restore(committed map[string][]byte) error {
 	if a.restored == nil {
 		a.restored = map[string][]byte{}
 	}
-	close(a.ready)
+	close(a.begun)
 	return nil
 }
 
@@ -177,7 +182,7 @@ func (a *agent) scroll(name string) *scroll {
 func (a *agent) awaitRestore() {
 	a.t.Helper()
 	select {
-	case <-a.ready:
+	case <-a.begun:
 	case <-deadline(a.t).Done():
 		a.t.Fatalf("the positions never came: %q", a.state.history)
 	}
@@ -276,6 +281,16 @@ func (a *agent) through() bool {
 		}
 	}
 	return true
+}
+
+// landed waits until Kafka has confirmed n batches.
+func (a *agent) landed(n int) {
+	a.t.Helper()
+	a.until(func() bool {
+		var m dto.Metric
+		check(a.t, a.out.metrics.confirmed.Write(&m))
+		return m.GetHistogram().GetSampleCount() >= uint64(n) && a.out.flights.allDown()
+	})
 }
 
 // stop ends the agent as SIGTERM does.

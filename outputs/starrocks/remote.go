@@ -70,8 +70,9 @@ type shipment struct {
 	label  string
 	body   []byte
 	rows   int
-	ranges []Range // where the rows are from
-	after  string  // see pipeline.Claim
+	ranges []Range     // where the rows are from
+	after  string      // see pipeline.Claim
+	fresh  func() bool // see pipeline.Claim
 	// begun says that a byte of the body may have left since it was last
 	// known that the label is not in.
 	begun atomic.Bool
@@ -85,6 +86,9 @@ func (s *shipment) begin() { s.begun.Store(true) }
 // missed notes that the label is not in.
 func (s *shipment) missed() { s.begun.Store(false) }
 
+// errStale is why nothing more of a body is sent.
+var errStale = errors.New("the Kafka group was not heard of for a while, and another member may have the records by now")
+
 // reader reads the body and notes that it was begun.
 type reader struct {
 	*bytes.Reader
@@ -92,6 +96,9 @@ type reader struct {
 }
 
 func (r *reader) Read(p []byte) (int, error) {
+	if r.s.fresh != nil && !r.s.fresh() {
+		return 0, errStale
+	}
 	r.s.begin()
 	return r.Reader.Read(p)
 }
@@ -105,6 +112,9 @@ func (r *reader) WriteTo(w io.Writer) (int64, error) {
 // takes it. The error is a sentence; whether anything may be in, the shipment
 // knows.
 func (c *remote) put(ctx context.Context, s *shipment) (*answer, error) {
+	if s.fresh != nil && !s.fresh() {
+		return nil, c.fault(c.base(), "nothing is sent: "+errStale.Error(), "it is tried again")
+	}
 	var failed error
 	for range c.cfg.URLs {
 		base := c.base()

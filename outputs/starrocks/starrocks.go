@@ -275,7 +275,7 @@ func (o *Output) load(b *pipeline.Batch) error {
 	if b.ID == "" {
 		b.ID = "millrace-" + rand.Text()
 	}
-	v := &shipment{label: b.ID, after: b.Claim.After}
+	v := &shipment{label: b.ID, after: b.Claim.After, fresh: b.Claim.Fresh}
 	if b.Claim.Again {
 		v.begin()
 	}

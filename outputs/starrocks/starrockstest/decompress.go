@@ -14,6 +14,8 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
+var zstdDecoder, _ = zstd.NewReader(nil) // without a stream it may be shared, and there is no error
+
 var errShortFrame = errors.New("decompress: the data ends in the middle of a frame")
 
 // decompress decodes the first frame of a body and drops what follows, as the
@@ -48,12 +50,11 @@ func decompress(codec string, body []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+		text, err := zstdDecoder.DecodeAll(body[:n], make([]byte, 0, 8*len(body)))
 		if err != nil {
 			return nil, fmt.Errorf("decompress zstd: %w", err)
 		}
-		defer z.Close()
-		return z.DecodeAll(body[:n], make([]byte, 0, 8*len(body)))
+		return text, nil
 	}
 	return nil, fmt.Errorf("Unsupported compression type: %s", codec)
 }

@@ -21,7 +21,8 @@ import (
 // bytes; the first that is torn ends the log and is cut off. A nil file is a
 // server in memory.
 type journal struct {
-	file *os.File
+	file   *os.File
+	failed error // of the first append that did: what follows a torn record would be lost
 }
 
 const (
@@ -98,16 +99,16 @@ func replayLog(r io.Reader, replay func([]byte) error) (end int64, err error) {
 // append writes and syncs one record. Callers hold the server's lock, which
 // gives the records their order.
 func (j *journal) append(record []byte) error {
-	if j.file == nil {
-		return nil
+	if j.file == nil || j.failed != nil {
+		return j.failed
 	}
 	framed := make([]byte, 8, 8+len(record))
 	binary.LittleEndian.PutUint32(framed, uint32(len(record)))
 	binary.LittleEndian.PutUint32(framed[4:], crc32.Checksum(record, castagnoli))
-	if _, err := j.file.Write(append(framed, record...)); err != nil {
-		return err
+	if _, j.failed = j.file.Write(append(framed, record...)); j.failed == nil {
+		j.failed = j.file.Sync()
 	}
-	return j.file.Sync()
+	return j.failed
 }
 
 func (j *journal) close() error {

@@ -140,3 +140,33 @@ func TestReplayDefinitions(t *testing.T) {
 		}
 	}
 }
+
+// TestFullDisk: a load whose record does not fit fails, and so do all after it,
+// since nothing behind a torn record is read again.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, Config{Dir: dir})
+	put(t, s, goodRow, "label", "before")
+	good := s.journal.file
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("there is no /dev/full")
+	}
+	defer full.Close()
+	s.mu.Lock()
+	s.journal.file = full
+	s.mu.Unlock()
+	if r := put(t, s, goodRow, "label", "full"); r.Status != "Fail" {
+		t.Errorf("on a full disk: %s", r.raw)
+	}
+	s.mu.Lock()
+	s.journal.file = good
+	s.mu.Unlock()
+	if r := put(t, s, goodRow, "label", "after"); r.Status != "Fail" {
+		t.Errorf("behind a torn record: %s", r.raw)
+	}
+	again := start(t, Config{Dir: copyLog(t, dir, -1)})
+	if got := dump(again); len(got) != 1 {
+		t.Errorf("rows after a restart: %v", got)
+	}
+}

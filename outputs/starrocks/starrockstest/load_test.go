@@ -146,3 +146,58 @@ func TestLoadAndLabel(t *testing.T) {
 		}
 	}
 }
+
+// TestMemoryLimits: of one load by its header, decompressed bytes included, and
+// of the backend. What a load took is given back.
+func TestMemoryLimits(t *testing.T) {
+	s := start(t, Config{})
+	body := strings.Repeat(goodRow, 100)
+	for range 2 {
+		if r := put(t, s, body, "load_mem_limit", "1000"); r.Status != "Fail" || !strings.Contains(r.Message, "Mem usage has exceed the limit of single query") {
+			t.Errorf("one load: %s", r.raw)
+		}
+	}
+	packed := string(rowEncoder.EncodeAll([]byte(body), nil))
+	if r := put(t, s, packed, "compression", "zstd", "exec_mem_limit", "10000"); r.Status != "Fail" || !strings.Contains(r.Message, "single query") {
+		t.Errorf("decompressed: %s", r.raw)
+	}
+	if r := put(t, s, goodRow, "exec_mem_limit", "0"); r.Status != "Fail" {
+		t.Errorf("no memory at all: %s", r.raw)
+	}
+	if err := s.Set("load_process_max_memory_limit_bytes", "1000"); err != nil {
+		t.Fatal(err)
+	}
+	if r := put(t, s, body); r.Status != "Fail" || !strings.HasSuffix(r.Message, "Mem usage has exceed the limit of BE") {
+		t.Errorf("the backend: %s", r.raw)
+	}
+	for range 10 {
+		if r := put(t, s, goodRow); r.Status != "Success" {
+			t.Errorf("memory is not given back: %s", r.raw)
+		}
+	}
+	if err := s.Set("stream_load_max_txn_num_per_be", "0"); err != nil {
+		t.Fatal(err)
+	}
+	if r := put(t, s, goodRow); !strings.HasPrefix(r.Message, "streamload txn num per be exceeds limit") || r.TxnID != -1 {
+		t.Errorf("loads of a backend: %s", r.raw)
+	}
+}
+
+// TestVersionsOutliveRestart: a full tablet is full after it, too.
+func TestVersionsOutliveRestart(t *testing.T) {
+	dir := t.TempDir()
+	set := map[string]string{"tablet_max_versions": "2", "compaction_versions_per_second": "0"}
+	s := start(t, Config{Dir: dir, Set: set})
+	put(t, s, goodRow)
+	put(t, s, goodRow)
+	again := start(t, Config{Dir: copyLog(t, dir, -1), Set: set})
+	if r := put(t, again, goodRow); !strings.Contains(r.Message, "too many versions, current/limit: 2/2") {
+		t.Errorf("%s", r.raw)
+	}
+	if err := again.Exec("quickstart", "TRUNCATE TABLE kong_log_events"); err != nil {
+		t.Fatal(err)
+	}
+	if r := put(t, again, goodRow); r.Status != "Success" {
+		t.Errorf("new tablets: %s", r.raw)
+	}
+}
