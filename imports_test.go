@@ -46,6 +46,7 @@ var arrows = []struct{ from, to string }{
 	{"demo", "agent/kube/kubetest demo/audit demo/kubelet demo/traffic internal/certtest internal/pipeline manifests/starrocks outputs/starrocks/starrockstest"},
 	{"demo/starrocks", "outputs/starrocks/starrockstest"},
 	{"e2e", ""},
+	{"bench/agentload", "agent/kube/kubetest demo/kubelet demo/traffic internal/kafkaconn/kafkatest"},
 	{"chaos/line", ""},
 	{"chaos/book", "chaos/line"},
 	{"chaos/generator", "chaos/book chaos/line demo/kubelet"},
@@ -68,7 +69,7 @@ var homes = []struct{ library, packages string }{
 
 // testOnly tells whether a package is only for tests and the demo.
 func testOnly(dir string) bool {
-	return strings.HasSuffix(dir, "test") || top(dir) == "demo" || top(dir) == "chaos" || dir == "e2e"
+	return strings.HasSuffix(dir, "test") || top(dir) == "demo" || top(dir) == "chaos" || top(dir) == "bench" || dir == "e2e"
 }
 
 func top(dir string) string {

@@ -72,7 +72,7 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	o, err := parseOptions([]string{"-check"}, nil)
-	if err != nil || !o.check || o.lines != 200000 || o.kills != 0 || o.rate != 12000 {
+	if err != nil || !o.check || o.lines != 200000 || o.kills != 3 || o.rate != 12000 {
 		t.Errorf("%+v, %v", o, err)
 	}
 }

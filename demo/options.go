@@ -32,7 +32,7 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	f.BoolVar(&o.check, "check", false, "write a bounded number of lines, compare the table with them and end")
 	f.Int64Var(&o.lines, "lines", 200_000, "with -check: how many lines have to arrive")
 	f.Float64Var(&o.rate, "rate", 0, "lines a second of the selected containers (default 12000 with -check, else 100)")
-	f.IntVar(&o.kills, "kill", 0, "with -check: how often to kill -9 agent and collector each, at moments when they hold lines")
+	f.IntVar(&o.kills, "kill", 3, "with -check: how often to kill -9 agent and collector each, at moments when they hold lines")
 	f.StringVar(&o.dir, "dir", "", "work folder, kept at the end and used again (default: a temporary one, removed at the end)")
 	f.StringVar(&o.page, "page", "127.0.0.1:8088", "address of the page; a busy port is replaced by a free one")
 	f.StringVar(&o.millrace, "millrace", "", "the millrace program to run (default: built from this module)")

@@ -56,7 +56,7 @@ const (
 
 // SetDefaults sets the defaults of the keys above.
 func (c *Config) SetDefaults() {
-	c.Delivery = AtLeastOnce
+	c.Delivery = ExactlyOnce
 	c.Compression = "zstd"
 	c.Key = KeyNone
 	c.Linger = 10 * time.Millisecond
