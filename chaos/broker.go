@@ -33,12 +33,36 @@ type brokers interface {
 // realBrokers are those of the environment's Kafka.
 type realBrokers struct {
 	control string
+	addrs   []string   // of the brokers, in the order of their numbers
 	mu      sync.Mutex // the command is not made for concurrent use
 }
 
-func (r *realBrokers) kill(ctx context.Context, n int) error  { return r.run(ctx, "kill", n) }
-func (r *realBrokers) start(ctx context.Context, n int) error { return r.run(ctx, "start", n) }
-func (r *realBrokers) close()                                 {}
+func (r *realBrokers) kill(ctx context.Context, n int) error { return r.run(ctx, "kill", n) }
+func (r *realBrokers) close()                                {}
+
+// start asks the broker itself whether it is up: the command may wait for a
+// line in a log that clients flood.
+func (r *realBrokers) start(ctx context.Context, n int) error {
+	waiting, up := context.WithCancel(ctx)
+	defer up()
+	started := make(chan error, 1)
+	go func() { started <- r.run(waiting, "start", n) }()
+	err := until(ctx, patience, func() (bool, error) { return answers(r.addrs[n-1]), nil })
+	up()
+	if failed := <-started; err != nil {
+		return errors.Join(err, failed)
+	}
+	return nil
+}
+
+// answers tells whether somebody takes connections at an address.
+func answers(addr string) bool {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
+}
 
 func (r *realBrokers) run(ctx context.Context, verb string, n int) error {
 	r.mu.Lock()
@@ -111,11 +135,7 @@ func (b *fakeBroker) start(ctx context.Context, _ int) error {
 		if !b.process.running() {
 			return false, fmt.Errorf("the broker has ended (%w): %s", b.process.err, tail(b.log))
 		}
-		conn, err := net.DialTimeout("tcp", b.config.addr(), time.Second)
-		if err != nil {
-			return false, nil
-		}
-		return true, conn.Close()
+		return answers(b.config.addr()), nil
 	})
 }
 

@@ -51,8 +51,8 @@ func openCluster(ctx context.Context, o *options, dir string) (*cluster, error) 
 
 func (c *cluster) connect(ctx context.Context, o *options, dir string) error {
 	if control := os.Getenv("KAFKA_CONTROL"); control != "" {
-		c.brokers = &realBrokers{control: control}
 		c.addrs = strings.Split(os.Getenv("BOOTSTRAP_SASL"), ",")
+		c.brokers = &realBrokers{control: control, addrs: c.addrs}
 		c.ca = os.Getenv("KAFKA_CA")
 		c.admin = login{os.Getenv("KAFKA_ADMIN_USER"), os.Getenv("KAFKA_ADMIN_PASSWORD")}
 		c.agent = login{os.Getenv("KAFKA_AGENT_USER"), os.Getenv("KAFKA_AGENT_PASSWORD")}

@@ -272,6 +272,9 @@ func (r *run) killBrokers(ctx context.Context, rnd *rand.Rand) error {
 		if err := pause(ctx, time.Second+time.Duration(rnd.Int64N(int64(2*time.Second)))); err != nil {
 			return nil
 		}
+		if r.ahead() {
+			continue
+		}
 		n := 1 + rnd.IntN(r.cluster.count)
 		down := 200*time.Millisecond + time.Duration(rnd.Int64N(int64(2*time.Second)))
 		if err := r.killBroker(ctx, n, down); err != nil {
@@ -279,6 +282,14 @@ func (r *run) killBrokers(ctx context.Context, rnd *rand.Rand) error {
 		}
 	}
 	return nil
+}
+
+// ahead tells whether brokers have had more of their kills than the agent of
+// its own: they are spread over the run.
+func (r *run) ahead() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tally.Broker.Counted*r.opts.agentKills > r.tally.Agent.Counted*r.opts.brokerKills
 }
 
 // killBroker kills a broker and starts it again after a while. It counts if
