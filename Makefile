@@ -3,6 +3,7 @@
 # fuzz     each fuzz target for FUZZTIME           bench  what a line costs, on one core
 # bench-compare REF=main                           what changed since then, with benchstat
 # bench-agent                                      memory and CPU of an agent on a node (see bench/agentload/main.go)
+# bench-neighbours bench-positions                 what transactions cost readers and Kafka (see bench/transactions/main.go)
 # chaos    kills of agent and brokers without end, with the Kafka that the environment names (see chaos/main.go)
 # demo     everything on one machine               build  bin/millrace      image  a container image
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -14,11 +15,13 @@ COUNT ?= 6
 BENCH ?= ^Benchmark(Agent|Produce|Collector)
 BENCHPKGS = ./agent ./collector ./outputs/kafka ./outputs/starrocks
 AGENTLOAD ?= -for 1m
+NEIGHBOURS ?=
+POSITIONS ?=
 CHAOS ?= -agent-kills 300 -broker-kills 30
 LDFLAGS = -s -w -X millrace/internal/ops.version=$(VERSION) -X millrace/internal/ops.commit=$(COMMIT)
 BENCHSTAT = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
-.PHONY: check test race fuzz bench bench-compare bench-agent chaos demo build image
+.PHONY: check test race fuzz bench bench-compare bench-agent bench-neighbours bench-positions chaos demo build image
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt -w these:"; gofmt -l .; exit 1; }
@@ -55,6 +58,12 @@ bench-compare:
 bench-agent: build
 	go run ./bench/agentload -millrace bin/millrace $(AGENTLOAD)
 
+bench-neighbours: build
+	go run ./bench/transactions -millrace bin/millrace $(NEIGHBOURS) neighbours
+
+bench-positions: build
+	go run ./bench/transactions -millrace bin/millrace $(POSITIONS) positions
+
 chaos:
 	@test -n "$$KAFKA_CONTROL" || { echo "make chaos needs a real Kafka: KAFKA_CONTROL and the rest of chaos/main.go; without it, go run ./chaos uses kfake"; exit 2; }
 	@for fault in lost repeated reordered miscounted; do go run ./chaos -break $$fault || exit 1; done
@@ -64,7 +73,7 @@ demo:
 	go run ./demo
 
 build:
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/millrace .
+	CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_template -ldflags '$(LDFLAGS)' -o bin/millrace .
 
 image:
 	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE) .

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -25,9 +26,17 @@ import (
 const (
 	// minBatches lets one batch be read while others are on their way.
 	minBatches = 4
+	// growWait is how long reading waits for a batch to come back before it
+	// takes more memory: about what Kafka takes to confirm one.
+	growWait = 25 * time.Millisecond
 	// baseMemory is what the process needs beside the lines in flight: the
 	// runtime, client-go, the Kafka client's connections and compressors.
 	baseMemory = 28 << 20
+	// gcPercent is half of Go's default: most memory is used again and again
+	// without the collector, so that collecting more often costs next to
+	// nothing, and what is not collected yet is not much more than what is
+	// used.
+	gcPercent = 50
 )
 
 // Run runs the agent until ctx is done and everything it began has ended. It
@@ -70,6 +79,9 @@ func limitMemory(inFlight config.Size) {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(int64(inFlight) + baseMemory)
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 }
 
 // assembly is what the pipelines of one process share while they are made.
@@ -90,7 +102,7 @@ func (a *assembly) start(ctx context.Context, c *PipelineConfig) error {
 		Config:     c.Source.Containers.Tail,
 		LogDir:     a.config.Kubernetes.LogDir,
 		DataDir:    filepath.Join(a.config.DataDir, c.Name),
-		Pool:       pipeline.NewPool(batches, 2*tail.BatchMemory),
+		Pool:       pipeline.NewPool(batches, 2*tail.BatchMemory).GrowSlowly(growWait),
 		Ledger:     ledger,
 		Logger:     log,
 		Registerer: registry,

@@ -1,5 +1,7 @@
 package cri
 
+import "sync"
+
 // Joiner puts the pieces of one stream's long lines together. It belongs to a
 // container and stream, not to a file, because a line may begin before a
 // rotation and end after it. The zero value is ready; not for concurrent use.
@@ -19,6 +21,9 @@ func (j *Joiner) Add(piece *Line, limit int) {
 	if !j.open {
 		j.open, j.cut = true, false
 		j.time = append(j.time[:0], piece.Time...)
+		if p, ok := texts.Get().(*[]byte); ok {
+			j.text = *p
+		}
 		j.text = j.text[:0]
 	}
 	room := limit - len(j.text)
@@ -30,22 +35,24 @@ func (j *Joiner) Add(piece *Line, limit int) {
 	j.text = append(j.text, piece.Text...)
 }
 
-// keepText is how much memory a joiner keeps for its next line.
+// texts are the buffers of lines that are done. They are shared: few containers
+// have a line in pieces at the same time.
+var texts sync.Pool
+
+// keepText is how much memory is kept for another line.
 const keepText = 64 << 10
 
 // Take ends the line and returns the time of its first piece, its text, and
-// whether text was forgotten. The bytes are good until the next Add.
+// whether text was forgotten. The bytes are good until the next Add or Drop.
 func (j *Joiner) Take() (time, text []byte, cut bool) {
 	j.open = false
-	time, text = j.time, j.text
-	if cap(j.text) > keepText {
-		j.text = nil
-	}
-	return time, text, j.cut
+	return j.time, j.text, j.cut
 }
 
-// Drop forgets what is waiting, and lets go of memory that only a giant line
-// needed.
+// Drop forgets what is waiting or was taken, and lets go of the memory.
 func (j *Joiner) Drop() {
+	if text := j.text; cap(text) > 0 && cap(text) <= keepText {
+		texts.Put(&text)
+	}
 	*j = Joiner{}
 }

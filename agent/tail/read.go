@@ -133,6 +133,7 @@ func (c *container) final(b *filling, ends bool) {
 func (c *container) flush(b *filling, i int, short bool) {
 	time, text, cut := c.joiners[i].Take()
 	l := cri.Line{Time: b.Mem.Copy(time), Stderr: i == 1, Tag: []byte("P"), Text: b.Mem.Copy(text)}
+	c.joiners[i].Drop()
 	c.add(b, &l, cut || short)
 }
 
@@ -278,6 +279,7 @@ func (c *container) line(b *filling, line []byte, off int64, cut bool) {
 		j.Add(&l, int(c.options.Config.MaxLine))
 		time, text, short := j.Take()
 		l.Time, l.Text, cut = b.Mem.Copy(time), b.Mem.Copy(text), cut || short
+		j.Drop()
 	}
 	c.add(b, &l, cut)
 }

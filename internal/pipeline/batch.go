@@ -1,9 +1,7 @@
 package pipeline
 
 import (
-	"context"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -151,7 +149,7 @@ func (b *Batch) Release() {
 		panic("BUG: batch released twice or after it was done")
 	}
 	b.released = true
-	b.pool.keep(b.strip(b.pool.max))
+	b.pool.keep(b.strip(b.pool.maxMem))
 }
 
 // strip takes the memory of the batch's records away from it and returns it,
@@ -202,82 +200,4 @@ records:
 		kept++
 	}
 	b.Records = b.Records[:kept]
-}
-
-// Pool is a fixed number of batches: the memory limit and the backpressure of
-// a pipeline in one. Batches are made when first needed and used again in
-// last-in-first-out order, so that an idle pipeline touches few of them.
-type Pool struct {
-	max    int
-	tokens chan struct{}
-
-	mu   sync.Mutex
-	free []*Batch
-}
-
-// NewPool allows n batches to be out at once. The memory of a batch that has
-// grown beyond maxMem bytes is not kept when it comes back.
-func NewPool(n, maxMem int) *Pool {
-	p := &Pool{max: maxMem, tokens: make(chan struct{}, n)}
-	for range n {
-		p.tokens <- struct{}{}
-	}
-	return p
-}
-
-// Get returns an empty batch; it waits while all of them are out. It fails
-// only when ctx ends first.
-func (p *Pool) Get(ctx context.Context) (*Batch, error) {
-	select {
-	case <-p.tokens:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if n := len(p.free); n > 0 {
-		b := p.free[n-1]
-		p.free = p.free[:n-1]
-		b.pool = p
-		return b, nil
-	}
-	return &Batch{pool: p}, nil
-}
-
-// Put gives a batch back that was not emitted: nothing was read into it. It
-// panics when there was, because those lines would be forgotten.
-func (p *Pool) Put(b *Batch) {
-	if len(b.Spans) > 0 {
-		panic("BUG: batch put back with lines in it")
-	}
-	p.put(b)
-}
-
-// Out is the number of batches that are in flight.
-func (p *Pool) Out() int { return cap(p.tokens) - len(p.tokens) }
-
-// Size is the number of batches the pool holds at most.
-func (p *Pool) Size() int { return cap(p.tokens) }
-
-func (p *Pool) put(b *Batch) {
-	if b.pool != p {
-		panic("BUG: batch done twice or put into another pool")
-	}
-	b.pool = nil
-	next := b.strip(p.max)
-	clear(b.Spans)
-	next.Spans, b.Spans = b.Spans[:0], nil
-	p.keep(next)
-}
-
-// keep takes an empty batch.
-func (p *Pool) keep(b *Batch) {
-	p.mu.Lock()
-	p.free = append(p.free, b)
-	p.mu.Unlock()
-	select {
-	case p.tokens <- struct{}{}:
-	default:
-		panic("BUG: more batches came back than the pool has")
-	}
 }

@@ -3,7 +3,6 @@ package kafka
 import (
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"millrace/internal/config"
@@ -107,18 +106,19 @@ func (t *Transaction) Validate(e *config.Errors) {
 	}
 }
 
-// codec is the compression as the client knows it. Records of one container
-// differ little, so the fastest zstd compresses about as well as a slow one.
-func (c *Config) codec() kgo.CompressionCodec {
+// compression is the option of a client that has it done. Records of one
+// container differ little, so the fastest zstd compresses about as well as a
+// slow one.
+func (c *Config) compression() kgo.ProducerOpt {
 	switch c.Compression {
 	case "zstd":
-		return kgo.ZstdCompression().WithLevel(int(zstd.SpeedFastest))
+		return kgo.WithCompressor(newZstdCompressor())
 	case "lz4":
-		return kgo.Lz4Compression()
+		return kgo.ProducerBatchCompression(kgo.Lz4Compression())
 	case "snappy":
-		return kgo.SnappyCompression()
+		return kgo.ProducerBatchCompression(kgo.SnappyCompression())
 	case "gzip":
-		return kgo.GzipCompression()
+		return kgo.ProducerBatchCompression(kgo.GzipCompression())
 	}
-	return kgo.NoCompression()
+	return kgo.ProducerBatchCompression(kgo.NoCompression())
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -147,7 +148,7 @@ func (f *flight) encode(limit int) {
 	b := f.batch
 	f.limit = limit
 	f.ends = f.ends[:0]
-	out := b.Out[:0]
+	out := slices.Grow(b.Out[:0], encodedSize(b.Records))
 	for i := range b.Records {
 		r := &b.Records[i]
 		var marks pipeline.Marks
@@ -160,6 +161,19 @@ func (f *flight) encode(limit int) {
 	f.bytes = len(out)
 	f.fill(out)
 }
+
+// encodedSize is about how long the records will be. Appending finds out, too,
+// but leaves behind every length it tried.
+func encodedSize(records []pipeline.Record) (n int) {
+	for i := range records {
+		r := &records[i]
+		n += recordOverhead + len(r.Origin.Tail) + len(r.Message) + len(r.Message)/8
+	}
+	return n
+}
+
+// recordOverhead is a record's keys and time, and the escapes of a short line.
+const recordOverhead = 144
 
 // fill points the slab into out, which has its final place now.
 func (f *flight) fill(out []byte) {

@@ -12,11 +12,17 @@ import (
 type flights struct {
 	mu      sync.Mutex
 	free    []*flight
+	spare   int // flights that were free all the time since trimmed
+	trimmed time.Time
 	busy    int // batches that were written and are not Done
 	air     map[*flight]struct{}
 	refused []*flight     // other records of them may still be in the air
 	empty   chan struct{} // closed when busy is 0, if somebody waits for it
 }
+
+// trimEvery is how often flights that nobody needed are let go: what a burst
+// took does not stay for ever.
+const trimEvery = 10 * time.Second
 
 // get returns a flight to board.
 func (fs *flights) get() *flight {
@@ -25,7 +31,9 @@ func (fs *flights) get() *flight {
 	fs.busy++
 	if n := len(fs.free); n > 0 {
 		f := fs.free[n-1]
+		fs.free[n-1] = nil
 		fs.free = fs.free[:n-1]
+		fs.spare = min(fs.spare, n-1)
 		return f
 	}
 	return &flight{}
@@ -38,6 +46,10 @@ func (fs *flights) put(f *flight) {
 	defer fs.mu.Unlock()
 	delete(fs.air, f)
 	fs.free = append(fs.free, f)
+	if now := time.Now(); now.Sub(fs.trimmed) > trimEvery {
+		fs.free = slices.Delete(fs.free, 0, fs.spare) // those that were used longest ago
+		fs.spare, fs.trimmed = len(fs.free), now
+	}
 }
 
 // done notes that n batches are Done.

@@ -186,6 +186,14 @@ func benchProduce(b *testing.B, change func(*Config), n int, next func()) {
 	report(b, b.N*n)
 	b.ReportMetric(float64(cpu.Nanoseconds())/records, "cpu-ns/record")
 	b.ReportMetric(ratio, "ratio")
+	if c.Delivery == ExactlyOnce {
+		var m dto.Metric
+		if err := out.metrics.commitTime.Write(&m); err != nil {
+			b.Fatal(err)
+		}
+		h := m.GetHistogram()
+		b.ReportMetric(1000*h.GetSampleSum()/float64(h.GetSampleCount()), "ms/commit")
+	}
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/records, "allocs/record")
 }
 

@@ -101,7 +101,7 @@ func (s *session) open(transactionalID string) error {
 	s.client, err = kgo.NewClient(append(opts,
 		kgo.WithHooks(o.metrics),
 		kgo.RequiredAcks(kgo.AllISRAcks()), // idempotent, as long as it is not switched off
-		kgo.ProducerBatchCompression(o.config.codec()),
+		o.config.compression(),
 		kgo.ProducerLinger(o.config.Linger),
 		kgo.RecordPartitioner(partitioner),
 		kgo.ProducerBatchMaxBytesFn(s.maxBatch),

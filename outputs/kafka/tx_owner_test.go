@@ -128,6 +128,24 @@ func TestOtherDisk(t *testing.T) {
 	check(t, back.out.Close(deadline(t)))
 }
 
+// TestForeignPosition: a position of another disk among ours is not applied,
+// and leaves the topic.
+func TestForeignPosition(t *testing.T) {
+	t.Parallel()
+	b, n, a := newTx(t)
+	a.stop()
+	put(t, b, n, n.life.Key+"/foreign", `{"v":1,"disk":"another disk","pos":{"next":3}}`)
+	next := n.start()
+	next.awaitRestore()
+	if len(next.restored) != 1 || next.restored["proxy"] == nil {
+		t.Errorf("restored %s", next.restored)
+	}
+	next.stop()
+	if left := onTopic(t, b, n.life.Key); !slices.Equal(left, []string{"\x00owner", "\x00slice", "/proxy"}) {
+		t.Errorf("the topic holds %q", left)
+	}
+}
+
 // TestAdopted: positions of at_least_once are where reading goes on.
 func TestAdopted(t *testing.T) {
 	t.Parallel()

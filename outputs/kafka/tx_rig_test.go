@@ -57,7 +57,6 @@ type agent struct {
 	restored   map[string][]byte
 	begun      chan struct{} // closed by Restore
 	containers map[string]*scroll
-	strayed    bool
 }
 
 // scroll is what an agent knows of a container.
@@ -129,7 +128,6 @@ func (a *agent) Encode(position any) (string, []byte, error) {
 	case r.scroll == nil:
 		return r.name, nil, nil
 	case r.scroll.failed:
-		a.strayed = true
 		return "", nil, errors.New("behind a hole")
 	}
 	return r.name, fmt.Appendf(nil, `{"next":%d}`, r.next), nil
