@@ -215,6 +215,7 @@ func (s *source) storeOffsets(ctx context.Context, entries map[int32]entry) erro
 		offsets[id] = kgo.EpochOffset{Offset: e.at.at, Epoch: e.at.epoch}
 	}
 	var failed error
+	asked := time.Now()
 	s.client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{s.config.Topic: offsets},
 		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
 			failed = err
@@ -228,6 +229,7 @@ func (s *source) storeOffsets(ctx context.Context, entries map[int32]entry) erro
 			}
 		})
 	if failed == nil {
+		s.heart.prove(asked)
 		return nil
 	}
 	return fmt.Errorf("commit offsets of topic %q: %w", s.config.Topic, kafkaconn.Explain(failed, s.subject))

@@ -20,9 +20,10 @@ type world struct {
 	t     *testing.T
 	b     *broker
 	srv   *starrockstest.Server
+	born  chan struct{} // first is there
 	first *child
 	dying sync.Once
-	dead  chan struct{} // the first collector is gone
+	dead  chan struct{} // first is gone
 	want  []string      // messages
 }
 
@@ -39,7 +40,7 @@ func newWorld(t *testing.T, cfg starrockstest.Config) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { srv.Close() })
-	w := &world{t: t, b: newBroker(t, worldPartitions), srv: srv, dead: make(chan struct{})}
+	w := &world{t: t, b: newBroker(t, worldPartitions), srv: srv, born: make(chan struct{}), dead: make(chan struct{})}
 	w.produce("before", 40)
 	return w
 }
@@ -54,10 +55,18 @@ func (w *world) produce(prefix string, n int) {
 	}
 }
 
+// begin starts the collector that is to die.
+func (w *world) begin() {
+	w.t.Helper()
+	w.first = spawn(w.t, w.b, w.srv)
+	close(w.born)
+}
+
 // kill kills the first collector. It may be called from within a broker or
 // StarRocks.
 func (w *world) kill() {
 	w.dying.Do(func() {
+		<-w.born
 		w.first.kill()
 		close(w.dead)
 	})
@@ -204,10 +213,9 @@ var crashes = []struct {
 func TestCrashes(t *testing.T) {
 	for _, c := range crashes {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
 			w := newWorld(t, starrockstest.Config{DDL: []string{testDDL}, Frontends: 2})
 			c.arm(w)
-			w.first = spawn(t, w.b, w.srv)
+			w.begin()
 			if c.kill != nil {
 				c.kill(w)
 			}
@@ -234,7 +242,6 @@ func TestCrashesWithoutProvenance(t *testing.T) {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
 			w := newWorld(t, starrockstest.Config{DDL: []string{plainDDL}})
 			warm := spawn(t, w.b, w.srv) // the label that is known later
 			w.each()
@@ -248,7 +255,7 @@ func TestCrashesWithoutProvenance(t *testing.T) {
 			} else {
 				c.arm(w)
 			}
-			w.first = spawn(t, w.b, w.srv)
+			w.begin()
 			if c.kill != nil {
 				c.kill(w)
 			}
@@ -269,7 +276,7 @@ func TestCrashesWithoutProvenance(t *testing.T) {
 func TestForgottenLabelWithoutProvenance(t *testing.T) {
 	w := newWorld(t, starrockstest.Config{DDL: []string{plainDDL}})
 	w.killAtCommit(advanced)
-	w.first = spawn(t, w.b, w.srv)
+	w.begin()
 	<-w.dead
 	w.forget()
 	second := spawn(t, w.b, w.srv)

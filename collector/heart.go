@@ -1,40 +1,73 @@
 package collector
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// trust is for how long after an answer of the group's coordinator its
-// partitions are ours for certain: well below the session timeout, 45 seconds,
-// before which the group gives them to nobody else. Heartbeats are sent every 3
-// seconds. Tests shorten it.
+// trust is for how long after a question that the group's coordinator answered
+// with yes its partitions are ours for certain: well below the session timeout,
+// 45 seconds, before which the group gives them to nobody else. Tests shorten it.
 var trust = 20 * time.Second
 
-// heart knows when the group's coordinator answered last. A process that was
-// stopped (SIGSTOP, a frozen container) finds out by it that it has slept,
-// before it does what was right before. It is a hook of the Kafka client; safe
-// for concurrent use.
+// heart knows when the coordinator was last asked, by a commit or a heartbeat
+// that it accepted. A process that was stopped (SIGSTOP, a frozen container) and
+// goes on in the middle of a request finds out by it that it has slept. Safe for
+// concurrent use.
 type heart struct {
 	last atomic.Pointer[time.Time]
 }
 
-// OnBrokerRead implements kgo.HookBrokerRead.
-func (h *heart) OnBrokerRead(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
-	switch kmsg.Key(key) {
-	case kmsg.Heartbeat, kmsg.OffsetCommit, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.ConsumerGroupHeartbeat:
-		if err == nil {
-			now := time.Now()
-			h.last.Store(&now)
+// prove notes that a question of that moment was answered with yes. The moment
+// of the answer would prove nothing: it may have waited for us to wake up.
+func (h *heart) prove(asked time.Time) {
+	for {
+		last := h.last.Load()
+		if last != nil && last.After(asked) || h.last.CompareAndSwap(last, &asked) {
+			return
 		}
 	}
 }
 
-// beats says that the coordinator has answered lately.
+// beats says that the proof is fresh.
 func (h *heart) beats() bool {
 	last := h.last.Load()
 	return last != nil && time.Since(*last) < trust
+}
+
+// beat asks the coordinator now and then, because the answers to the client's
+// own heartbeats cannot be seen. An answer that is not yes has no consequence
+// here: the client finds out by itself.
+func (s *source) beat() {
+	tick := time.NewTicker(trust / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-s.stop.Done():
+			return
+		}
+		s.askMembership(s.stop)
+	}
+}
+
+// askMembership asks once.
+func (s *source) askMembership(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, trust)
+	defer cancel()
+	asked := time.Now()
+	req := kmsg.NewPtrHeartbeatRequest()
+	req.Group = s.config.Group
+	req.MemberID, req.Generation = s.client.GroupMetadata()
+	if s.config.InstanceID != "" {
+		req.InstanceID = &s.config.InstanceID
+	}
+	resp, err := req.RequestWith(ctx, s.client)
+	if err == nil && kerr.ErrorForCode(resp.ErrorCode) == nil {
+		s.heart.prove(asked)
+	}
 }

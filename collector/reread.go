@@ -33,6 +33,7 @@ func (s *source) again(d *load) {
 		origins[i] = &pipeline.Origin{Account: s.account(r.partition), Partition: r.partition, TopicID: s.topic.id}
 	}
 	s.work.Go(func() {
+		s.askMembership(d.ctx) // no commit of ours has proved it yet
 		r := reread{load: d}
 		r.batch, r.err = s.readPlan(d.ctx, d.plan, origins)
 		if r.err != nil && d.ctx.Err() == nil {

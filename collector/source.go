@@ -177,7 +177,6 @@ func (s *source) options() ([]kgo.Opt, error) {
 		start = kgo.NewOffset().AtEnd()
 	}
 	opts = append(opts,
-		kgo.WithHooks(&s.heart),
 		kgo.ConsumeTopics(c.Topic),
 		kgo.ConsumerGroup(c.Group),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
@@ -222,6 +221,7 @@ func (s *source) Run(ctx context.Context, emit func(*pipeline.Batch)) error {
 		return fmt.Errorf("consume topic %q: %w", s.config.Topic, err)
 	}
 	s.work.Go(s.watchLag)
+	s.work.Go(s.beat)
 	go s.loop() // Close waits for it
 	for ctx.Err() == nil {
 		poll, done := s.interrupts.begin(ctx)

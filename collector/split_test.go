@@ -94,13 +94,12 @@ func (w *world) makeDeadTopic() {
 func TestCrashesWhileARowIsSearched(t *testing.T) {
 	for step := range 8 {
 		t.Run(fmt.Sprint(step), func(t *testing.T) {
-			t.Parallel()
 			w := newWorld(t, starrockstest.Config{DDL: []string{strictDDL}})
 			w.makeDeadTopic()
 			w.sow(0, "a", 30, 17)
 			n := 0
 			w.killAtCommit(func(kmsg.OffsetCommitRequestTopicPartition) bool { n++; return n > 2*step })
-			w.first = spawn(t, w.b, w.srv)
+			w.begin()
 			<-w.dead
 			second := spawn(t, w.b, w.srv)
 			tableHolds(t, w.srv, w.want)
@@ -119,13 +118,12 @@ func TestCrashesWhileARowIsSearched(t *testing.T) {
 func TestTableIsAlteredWhileARowIsSearched(t *testing.T) {
 	for step := 1; step < 6; step++ {
 		t.Run(fmt.Sprint(step), func(t *testing.T) {
-			t.Parallel()
 			w := newWorld(t, starrockstest.Config{DDL: []string{strictDDL}})
 			w.makeDeadTopic()
 			w.sow(0, "a", 30, 17)
 			commits := 0
 			w.killAtCommit(func(kmsg.OffsetCommitRequestTopicPartition) bool { commits++; return commits > 2*step })
-			w.first = spawn(t, w.b, w.srv)
+			w.begin()
 			<-w.dead
 			if err := w.srv.Exec("quickstart", "ALTER TABLE kong_log_events DROP COLUMN status"); err != nil {
 				t.Fatal(err)

@@ -45,7 +45,7 @@ type Config struct {
 	// Columns maps a field of the record, nested ones with dots, to a
 	// column, for what the names don't say.
 	Columns map[string]string `yaml:"columns"`
-	// CreateTable is not there yet: true is refused.
+	// CreateTable makes the recommended table if there is none.
 	CreateTable bool `yaml:"create_table"`
 	// DeadLetter is where records go that can never be rows. Without the
 	// section such a record stops the pipeline.
@@ -140,8 +140,8 @@ func (c *Config) Validate(e *config.Errors) {
 		}
 	}
 	e.Enum("compression", c.Compression, "none", "lz4", "zstd", "gzip")
-	if c.CreateTable {
-		e.Add("create_table", "must be false: creating the table is not implemented yet, create it by hand")
+	if c.CreateTable && c.QueryAddr == "" {
+		e.Add("create_table", "needs query_addr: a table is created over the MySQL protocol")
 	}
 	c.validateColumns(e)
 }

@@ -15,6 +15,9 @@ import (
 // queryTimeout bounds one look at the table's description.
 const queryTimeout = 20 * time.Second
 
+// errNoTable adds nothing to the sentence that says so.
+var errNoTable = errors.New("")
+
 // describe reads the table's description through the MySQL protocol. The
 // error is one sentence that says what to do.
 func describe(ctx context.Context, cfg *Config) (*table, error) {
@@ -31,7 +34,7 @@ func describe(ctx context.Context, cfg *Config) (*table, error) {
 		return nil, s.fault(cfg.QueryAddr, "the table's description cannot be read: "+queryReason(err), queryAdvice(err))
 	}
 	if len(t.columns) == 0 {
-		return nil, s.fault(cfg.QueryAddr, "there is no such table, or the user may not see it", "create the table and GRANT INSERT ON it to the user")
+		return nil, fmt.Errorf("%w%w", s.fault(cfg.QueryAddr, "there is no such table, or the user may not see it", "create the table and GRANT INSERT ON it to the user, or set create_table"), errNoTable)
 	}
 	if faults := t.check(cfg.Columns); len(faults) > 0 {
 		return nil, s.fault(cfg.QueryAddr, "the table does not fit: "+strings.Join(faults, ", "), "alter the table or correct the key columns")

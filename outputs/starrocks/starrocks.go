@@ -156,6 +156,12 @@ func (o *Output) describe(d *destination) {
 	wait := minBackoff
 	for {
 		t, err := describe(o.ctx, d.cfg)
+		if errors.Is(err, errNoTable) && d.cfg.CreateTable {
+			if err = d.create(o.ctx); err == nil {
+				o.log.Info("created the table", "table", d.name())
+				t, err = describe(o.ctx, d.cfg)
+			}
+		}
 		if err == nil {
 			err = d.use(t)
 		}
@@ -164,20 +170,13 @@ func (o *Output) describe(d *destination) {
 		}
 		o.faults.set(d.part(), err)
 		if err == nil {
-			o.about(t)
+			o.about(o.ctx, d)
 			return
 		}
 		if sleep(o.ctx, wait) != nil {
 			return
 		}
 		wait = min(wait*2, d.cfg.Load.MaxBackoff)
-	}
-}
-
-// about says what a table lacks that loads can do without.
-func (o *Output) about(t *table) {
-	if !t.provenance() {
-		o.log.Info("the rows of the table do not tell where they came from: it lacks one of the columns kafka_topic_id, kafka_partition and kafka_offset", "table", o.cfg.Table)
 	}
 }
 
