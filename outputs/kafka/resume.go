@@ -26,13 +26,30 @@ func (t *tenure) resume(ctx context.Context, s *session) error {
 	if by := states[0].owner; by == nil || by.Instance != t.instance {
 		return &stopError{t.ousted(by)}
 	}
+	if !t.restored {
+		return t.restore(ctx, s, states)
+	}
+	// Between the question whether the id is ours and the takeover this
+	// process may have been paused for any time.
+	last := states[0].slice
+	if last == nil || last.Instance != t.instance && last.Instance != t.before {
+		return &stopError{t.overtaken(last)}
+	}
 	if t.doubt != nil {
-		s.out.decide(states[0].slice)
+		s.out.decide(last)
 	}
-	if t.restored {
-		return nil
+	return nil
+}
+
+// overtaken is what a process says that took the positions over from one that
+// had gone on from them.
+func (t *tenure) overtaken(last *sliceRecord) error {
+	by := "none"
+	if last != nil {
+		by = last.Disk
 	}
-	return t.restore(ctx, s, states)
+	return say("another agent with transactional id %q (data_dir %s) has committed positions of %q on topic %q since this one did (pod %s on node %s, data_dir %s): two agents of one node and pipeline must not run at once, so stop one of them, then restart this pod",
+		t.life.TransactionalID, by, t.life.Key, t.place.Topic, t.life.Pod, t.life.Node, t.life.Disk)
 }
 
 // decide ends the slice in doubt: it counts if its record is the last.
@@ -56,12 +73,15 @@ func (t *tenure) restore(ctx context.Context, s *session, states []*state) error
 		return err
 	}
 	recs := t.corrections(states, committed)
+	t.before = t.instance
 	if last := states[0].slice; len(recs) > 0 || last == nil || last.Disk != t.life.Disk {
 		t.number++
 		recs = append(recs, t.sliceRecord(t.number))
 		if err := t.commitPositions(ctx, s, recs); err != nil {
 			return err
 		}
+	} else {
+		t.before = last.Instance
 	}
 	if t.life.Adopt || t.life.Former != nil || t.life.Place != t.place {
 		if err := t.commission(t.place); err != nil {

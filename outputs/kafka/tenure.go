@@ -31,6 +31,7 @@ type tenure struct {
 	stray    bool   // what is written may lie behind a hole
 	fenced   bool   // somebody else took the transactional id
 	number   uint64 // of the last slice
+	before   string // who wrote the slice record when the source got its positions
 	producer int64  // the producer id and epoch of the last transaction
 	epoch    int16
 	// doubt is a slice whose commit was asked for and not confirmed.
