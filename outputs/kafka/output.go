@@ -1,5 +1,6 @@
-// Package kafka is the output that delivers records to a Kafka topic, at least
-// once: an idempotent producer with acks=all that never gives up.
+// Package kafka is the output that delivers records to a Kafka topic: at least
+// once, by an idempotent producer with acks=all that never gives up, or exactly
+// once, by a transactional one that commits the source's positions with them.
 //
 // A batch is encoded into its own Out, its records are produced from a slab
 // that is used again, and the batch is Done when Kafka has confirmed the last
@@ -10,10 +11,24 @@
 // what was not delivered again, in the old order, until it works. Nothing is
 // skipped; how much can be held is bounded by the pool the batches come from.
 //
+// With exactly_once time is cut into slices, a transaction each. A slice begins
+// with the first batch that waits and ends after transaction.interval: the gate
+// closes, the positions that the slice reaches are added, and when Kafka has
+// confirmed each record and position the slice is committed and its batches are
+// Done. A batch gives its memory back when its records are confirmed; while a
+// commit is under way the next batches are encoded and wait. When anything is
+// refused the slice is aborted: its batches and those behind them are Done with
+// ErrAborted, and the source reads them again. A commit that was not answered
+// leaves the slice in doubt until the next session has read its record from the
+// positions topic.
+//
 // Goroutines: one keeper per output (keep.go), started by New and ended by
 // Close, besides those of the Kafka client. Files: output.go takes batches,
 // flight.go carries one through the client, keep.go owns the client and
-// recovers, session.go is one client's life, health.go says what is wrong.
+// recovers, session.go is one client's life, health.go says what is wrong;
+// transact.go commits slice after slice, tenure.go makes this process the only
+// owner of the positions, resume.go finds out what was committed, read.go and
+// envelope.go read the positions topic, place.go finds it.
 package kafka
 
 import (

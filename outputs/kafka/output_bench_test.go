@@ -155,6 +155,7 @@ func BenchmarkLinger(b *testing.B) {
 func benchProduce(b *testing.B, change func(*Config), n int, next func()) {
 	var c Config
 	config.SetDefaults(&c)
+	c.Delivery = AtLeastOnce
 	c.Conn, c.Topic = benchBroker(b)
 	change(&c)
 	out, err := New(benchOptions(c))

@@ -72,6 +72,7 @@ func startBare(t *testing.T, opts ...kfake.Opt) *kafkatest.Broker {
 func defaults(b *kafkatest.Broker) Config {
 	var c Config
 	config.SetDefaults(&c)
+	c.Delivery = AtLeastOnce
 	c.Conn = b.Conn(user, password)
 	c.Topic = topic
 	return c
