@@ -46,6 +46,7 @@ var arrows = []struct{ from, to string }{
 	{"demo", "agent/kube/kubetest demo/audit demo/kubelet demo/traffic internal/certtest internal/pipeline manifests/starrocks outputs/starrocks/starrockstest"},
 	{"demo/starrocks", "outputs/starrocks/starrockstest"},
 	{"e2e", ""},
+	{"bench/transactions", "demo/kubelet internal/config internal/kafkaconn"},
 	{"bench/agentload", "agent/kube/kubetest demo/kubelet demo/traffic internal/kafkaconn/kafkatest"},
 	{"chaos/line", ""},
 	{"chaos/book", "chaos/line"},

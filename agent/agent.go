@@ -69,6 +69,7 @@ func Run(ctx context.Context, c *Config, p *ops.Process) error {
 		}
 	}
 	p.Admin.Status("pipelines", a.group.Status)
+	p.Started()
 	err = watcher.Run(ctx)
 	return errors.Join(err, a.group.Wait())
 }

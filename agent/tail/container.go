@@ -116,7 +116,7 @@ func (c *container) behind(now time.Time) bool {
 		return false
 	case size < 0:
 		return true
-	case size < c.offset, size > c.offset && !f.id.Print.begins(f):
+	case size < c.offset, size > c.offset && f.id.Print.Length > 0 && !f.id.Print.begins(f):
 		c.truncated(size, now)
 		return true
 	case size > c.offset && size > c.scanned:

@@ -28,12 +28,14 @@ func NewProcess(c LogConfig, w io.Writer) *Process {
 
 // Run serves p.Admin on addr for as long as run takes, and returns what run
 // returns. The address is taken before run is called. It fails when the
-// address cannot be had; a server that breaks later ends run.
+// address cannot be had; a server that breaks later ends run. The process is
+// not ready before run has called Started.
 func (p *Process) Run(ctx context.Context, addr string, run func(context.Context, *Process) error) error {
 	server, err := Listen(addr, p.Admin, p.Logger)
 	if err != nil {
 		return err
 	}
+	p.Health.Expect(started)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -49,3 +51,10 @@ func (p *Process) Run(ctx context.Context, addr string, run func(context.Context
 	wg.Wait()
 	return errors.Join(err, broken)
 }
+
+// started is the condition that everything has a condition of its own.
+const started = "start"
+
+// Started says that all conditions are known to p.Health, though they need not
+// be met.
+func (p *Process) Started() { p.Health.Set(started, nil) }
