@@ -18,7 +18,6 @@ package tail
 import (
 	"cmp"
 	"context"
-	"maps"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -31,6 +30,8 @@ import (
 const (
 	pollInterval = 250 * time.Millisecond
 	saveInterval = time.Second
+	// hintInterval is the same where committed positions decide.
+	hintInterval = 10 * time.Second
 	// A container without news for quietAfter polls is looked at every
 	// quietEvery-th time only.
 	quietAfter = 40
@@ -145,7 +146,11 @@ func (s *Source) Run(ctx context.Context, emit func(*pipeline.Batch)) error {
 	defer stop()
 	var wg sync.WaitGroup
 	wg.Go(func() { s.every(ctx, pollInterval, s.poll) })
-	wg.Go(func() { s.every(ctx, saveInterval, s.save) })
+	saving := saveInterval
+	if s.options.Transactional {
+		saving = hintInterval
+	}
+	wg.Go(func() { s.every(ctx, saving, s.save) })
 	for range min(runtime.GOMAXPROCS(0), 4) {
 		wg.Go(func() { s.work(ctx, emit) })
 	}
@@ -369,32 +374,6 @@ func (s *Source) settled(b *pipeline.Batch, err error) {
 			s.touched.Store(true)
 		}
 	}
-}
-
-func (s *Source) save() {
-	if !s.touched.Swap(false) {
-		return
-	}
-	if err := s.store.save(s.positions()); err != nil {
-		s.touched.Store(true)
-		s.options.metrics.errors.Inc()
-		s.options.Logger.Error("save positions; a restart would repeat what is sent from now on",
-			"error", err)
-	}
-}
-
-// positions are what is to be saved: up to where each container is delivered,
-// and what was saved of those that are not followed now.
-func (s *Source) positions() map[string]Position {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ps := maps.Clone(s.saved)
-	for key, c := range s.containers {
-		if c.begun.Load() {
-			ps[key] = c.acks.Low()
-		}
-	}
-	return ps
 }
 
 var _ pipeline.Source = (*Source)(nil)

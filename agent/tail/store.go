@@ -149,3 +149,29 @@ func dropGone(saved map[string]Position, logDir string, sp *spool) {
 		return errors.Is(err, fs.ErrNotExist) && errors.Is(heldErr, fs.ErrNotExist)
 	})
 }
+
+func (s *Source) save() {
+	if !s.touched.Swap(false) {
+		return
+	}
+	if err := s.store.save(s.positions()); err != nil {
+		s.touched.Store(true)
+		s.options.metrics.errors.Inc()
+		s.options.Logger.Error("save positions; a restart would repeat what is sent from now on",
+			"error", err)
+	}
+}
+
+// positions are what is to be saved: up to where each container is delivered,
+// and what was saved of those that are not followed now.
+func (s *Source) positions() map[string]Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ps := maps.Clone(s.saved)
+	for key, c := range s.containers {
+		if c.begun.Load() {
+			ps[key] = c.acks.Low()
+		}
+	}
+	return ps
+}
