@@ -60,7 +60,6 @@ type container struct {
 	rotated  time.Time // when the current file's successor was first seen at its end
 	warned   map[string]bool
 
-	turn  int // which part of a pollInterval is its own
 	quiet int // polls in a row without news; the poller's own
 }
 
