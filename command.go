@@ -30,6 +30,9 @@ func commands(stdout, stderr io.Writer) *cli.Command {
 		Commands: []*cli.Command{
 			endCommand("agent", "node end: container log files -> Kafka", runAgent, stderr),
 			endCommand("collector", "cluster end: Kafka -> StarRocks", runCollector, stderr),
+			endCommand("replay", "load dead letters again, once the table fits them; twice changes nothing", func(ctx context.Context, path string, stderr io.Writer) error {
+				return runReplay(ctx, path, stdout, stderr)
+			}, stderr),
 			validateCommand(stdout),
 			versionCommand(stdout),
 		},

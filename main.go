@@ -69,6 +69,17 @@ func runCollector(ctx context.Context, path string, stderr io.Writer) error {
 	})
 }
 
+// runReplay has no admin address: the collector it replays for may have taken it.
+func runReplay(ctx context.Context, path string, stdout, stderr io.Writer) error {
+	var c collector.Config
+	if err := config.Load(path, &c); err != nil {
+		return usageError{err}
+	}
+	return ops.NewProcess(c.Log, stderr).Run(ctx, "", func(ctx context.Context, p *ops.Process) error {
+		return collector.Replay(ctx, &c, p, stdout)
+	})
+}
+
 // validate reads each file as its end would and prints what it finds.
 func validate(paths []string, stdout io.Writer) error {
 	bad := 0

@@ -34,10 +34,10 @@ func TestMain(m *testing.M) {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
 	err := ops.NewProcess(ops.LogConfig{Level: "debug"}, os.Stderr).Run(ctx, c.Admin, func(ctx context.Context, p *ops.Process) error {
 		return Run(ctx, &c, p)
 	})
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -110,6 +110,8 @@ func (c *child) shutDown() {
 	case <-c.gone:
 	case <-time.After(patience):
 		c.t.Error("the collector does not end")
+		c.signal(syscall.SIGQUIT) // its goroutines go to the log
+		<-c.gone
 	}
 }
 

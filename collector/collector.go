@@ -40,6 +40,7 @@ func Run(ctx context.Context, c *Config, p *ops.Process) error {
 		}
 	}
 	p.Admin.Status("pipelines", a.group.Status)
+	p.Started()
 	<-ctx.Done()
 	return a.group.Wait()
 }
@@ -59,6 +60,13 @@ type assembly struct {
 	config  *Config
 	process *ops.Process
 	group   pipeline.Group
+	// origins and wrap change what pipelines are made of, for replay; nil:
+	// they are as configured.
+	origins originsOf
+	wrap    func(*starrocks.Output) pipeline.Output
+	until   map[int32]int64 // where the topic ends for us; nil: nowhere
+	topic   string          // that dead letters name; empty: the source's
+	stored  func([]starrocks.DeadLetter)
 }
 
 // start makes one pipeline and runs it until ctx is done.
@@ -83,6 +91,8 @@ func (a *assembly) start(ctx context.Context, c *PipelineConfig) error {
 		memory:   m,
 		lanes:    load.Concurrency,
 		extra:    addedBytes(c.Filters),
+		origins:  a.origins,
+		until:    a.until,
 		pool:     pipeline.NewPool(load.Concurrency, 2*m.batch),
 		ledger:   ledger,
 		log:      log,
@@ -100,6 +110,9 @@ func (a *assembly) start(ctx context.Context, c *PipelineConfig) error {
 	}
 	a.process.Registry.MustRegister(ledger)
 	line := pipeline.Pipeline{Source: s, Filters: filters.New(c.Filters), Output: output, Drain: a.config.Drain}
+	if a.wrap != nil {
+		line.Output = a.wrap(output)
+	}
 	a.group.Go(ledger, func() error {
 		err := line.Run(ctx)
 		if letters != nil {
@@ -127,7 +140,19 @@ func (a *assembly) output(c *PipelineConfig, log *slog.Logger) (*starrocks.Outpu
 		if letters, err = newDeadLetters(c.Source.Kafka, d.Topic, log); err != nil {
 			return nil, nil, err
 		}
+		if a.topic != "" {
+			letters.source = a.topic
+		}
 		opts.DeadLetters = letters.store
+		if a.stored != nil {
+			opts.DeadLetters = func(ctx context.Context, list []starrocks.DeadLetter) error {
+				err := letters.store(ctx, list)
+				if err == nil {
+					a.stored(list)
+				}
+				return err
+			}
+		}
 	}
 	output, err := starrocks.New(opts)
 	if err != nil && letters != nil {

@@ -58,7 +58,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"http://starrocks-fe:8030", "http://u:p@starrocks-fe:8030", "pipelines[0].output.starrocks.urls[0]: must be the address of a frontend"},
 		{"kong_log_events", "kong-log", "pipelines[0].output.starrocks.table: must be letters, digits and _"},
 		{"username: millrace", "username: millrace\n        query_addr: starrocks", "pipelines[0].output.starrocks.query_addr: must be host:port"},
-		{"username: millrace", "username: millrace\n        create_table: true", "pipelines[0].output.starrocks.create_table: must be false"},
+		{"username: millrace", "username: millrace\n        create_table: true", "pipelines[0].output.starrocks.create_table: needs query_addr"},
 		{"username: millrace", "username: millrace\n        compression: snappy", "pipelines[0].output.starrocks.compression: must be none, lz4, zstd or gzip"},
 		{"username: millrace", "username: millrace\n        dead_letter: {}", "pipelines[0].output.starrocks.dead_letter.topic: must not be empty"},
 		{"username: millrace", "username: millrace\n        load: {max_bytes: 100MiB}", "load.max_bytes: must be between 64KiB and 80MiB"},

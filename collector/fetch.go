@@ -49,7 +49,7 @@ func (s *source) take(fetches kgo.Fetches) {
 		if p.rewind || p.held || s.isDraining {
 			return
 		}
-		records := p.unread(t.Records)
+		records := s.wanted(p.id, p.unread(t.Records))
 		if len(records) == 0 {
 			return
 		}
@@ -75,6 +75,17 @@ func (s *source) take(fetches kgo.Fetches) {
 func (p *partition) unread(records []*kgo.Record) []*kgo.Record {
 	for len(records) > 0 && records[0].Offset < p.next {
 		records = records[1:]
+	}
+	return records
+}
+
+// wanted leaves out what lies behind the end that we were given.
+func (s *source) wanted(id int32, records []*kgo.Record) []*kgo.Record {
+	if s.until == nil {
+		return records
+	}
+	for n := len(records); n > 0 && records[n-1].Offset >= s.until[id]; n-- {
+		records = records[:n-1]
 	}
 	return records
 }

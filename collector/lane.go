@@ -22,6 +22,8 @@ type lane struct {
 	paused bool
 	extra  int // bytes that filters add to each row
 
+	origins originsOf // nil: records are from where they were fetched
+
 	// busy: a plan is being stored, or its load is on its way.
 	busy bool
 	// owed are the offsets up to which partitions are in the table and that
@@ -179,7 +181,7 @@ func (l *lane) take(c *cut, b *pipeline.Batch) {
 	for _, r := range p.queue[:c.n] {
 		l.count(r, -1)
 		if b != nil {
-			addRecord(b, p.origin, r)
+			addRecord(b, p.origin, r, l.origins)
 		}
 	}
 	clear(p.queue[:c.n])
@@ -188,15 +190,26 @@ func (l *lane) take(c *cut, b *pipeline.Batch) {
 	}
 }
 
+// originsOf says where a fetched record is from, if it is not from where it was
+// fetched; false: it is left out. It may be called concurrently.
+type originsOf func(fetched *pipeline.Origin, r *kgo.Record) (origin *pipeline.Origin, offset int64, ok bool)
+
 // addRecord adds what was fetched to a batch, but for markers.
-func addRecord(b *pipeline.Batch, origin *pipeline.Origin, r *kgo.Record) {
+func addRecord(b *pipeline.Batch, origin *pipeline.Origin, r *kgo.Record, origins originsOf) {
 	if r.Attrs.IsControl() {
 		return
+	}
+	offset := r.Offset
+	if origins != nil {
+		var ok bool
+		if origin, offset, ok = origins(origin, r); !ok {
+			return
+		}
 	}
 	rec := b.Add()
 	// The bytes are the Kafka client's, made for one fetch and not used
 	// again; the collector of garbage has them once the batch is done.
-	rec.Origin, rec.Offset, rec.Raw = origin, r.Offset, r.Value
+	rec.Origin, rec.Offset, rec.Raw = origin, offset, r.Value
 	if rec.Raw == nil {
 		rec.Raw = []byte{}
 	}

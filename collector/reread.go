@@ -138,7 +138,7 @@ func (s *source) readPlan(ctx context.Context, p *plan, origins []*pipeline.Orig
 		span := b.Begin(origins[i].Account)
 		span.Position = Position{Topic: s.config.Topic, Partition: r.partition, Start: r.start, End: r.end, Epoch: -1}
 		for _, rec := range read[r.partition] {
-			addRecord(b, origins[i], rec)
+			addRecord(b, origins[i], rec, s.origins)
 		}
 		if n := span.Records(); n != r.count {
 			s.log.Warn("a planned load has another number of records than when it was planned", "partition", r.partition, "start", r.start, "end", r.end, "planned", r.count, "read", n)

@@ -29,6 +29,10 @@ const (
 	defaultRevokeWait = 10 * time.Second
 	// closeWait bounds the last commits of a shutdown.
 	closeWait = 10 * time.Second
+	// leaveWait bounds leaving the group: the client waits for a join that is
+	// under way, and that may wait for a member that is gone (joinAndSync in
+	// its consumer_group.go).
+	leaveWait = 3 * time.Second
 )
 
 // labelNames are the labels of the ledger's accounts.
@@ -42,8 +46,10 @@ type sourceOptions struct {
 	limits   limits
 	memory   memory
 	lanes    int
-	extra    int            // bytes that filters add to each row
-	pool     *pipeline.Pool // of at least a batch a lane
+	extra    int             // bytes that filters add to each row
+	origins  originsOf       // nil: records are from where they were fetched
+	until    map[int32]int64 // where partitions end for us; nil: nowhere
+	pool     *pipeline.Pool  // of at least a batch a lane
 	ledger   *pipeline.Ledger
 	log      *slog.Logger
 	registry prometheus.Registerer // nil: no metrics
@@ -82,6 +88,7 @@ type source struct {
 	closing    chan struct{}
 	ended      chan struct{} // the loop is gone
 
+	kill        context.CancelFunc // of the client and all that it does
 	emits, work sync.WaitGroup
 	stop        context.Context // ends with Close: for commits, fetch errors and the lag
 	cancel      context.CancelFunc
@@ -147,7 +154,7 @@ func newSource(o sourceOptions) (*source, error) {
 	}
 	s.stop, s.cancel = context.WithCancel(context.Background())
 	for range o.lanes {
-		s.lanes = append(s.lanes, &lane{extra: o.extra})
+		s.lanes = append(s.lanes, &lane{extra: o.extra, origins: o.origins})
 	}
 	s.watch = kafkaconn.NewWatch(s.subject, func(err error) { s.health.set("connection", err) })
 	opts, err := s.options()
@@ -216,7 +223,10 @@ func (s *source) Run(ctx context.Context, emit func(*pipeline.Batch)) error {
 		return err
 	}
 	s.emit = emit
-	if s.client, err = kgo.NewClient(opts...); err != nil {
+	var life context.Context
+	life, s.kill = context.WithCancel(context.Background())
+	if s.client, err = kgo.NewClient(append(opts, kgo.WithContext(life))...); err != nil {
+		s.kill()
 		close(s.ended)
 		return fmt.Errorf("consume topic %q: %w", s.config.Topic, err)
 	}
@@ -249,7 +259,10 @@ func (s *source) Close() error {
 	<-s.ended
 	s.cancel()
 	s.work.Wait()
+	force := time.AfterFunc(leaveWait, s.kill)
 	s.client.CloseAllowingRebalance()
+	force.Stop()
+	s.kill()
 	if n := s.unsettled(); n > 0 {
 		return fmt.Errorf("what became of loads into %d partitions is not committed in group %q: it is found out at the next start", n, s.config.Group)
 	}

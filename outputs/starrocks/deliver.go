@@ -18,11 +18,11 @@ const minBackoff = 200 * time.Millisecond
 // a refusal that no repetition would change.
 // The same label carries the same bytes every time, so that at most one try
 // counts.
-func (o *Output) deliver(ctx context.Context, d *destination, s *shipment) error {
+func (o *Output) deliver(ctx context.Context, s *shipment) error {
 	defer o.faults.set(s.label, nil)
 	wait := minBackoff
 	for {
-		err := o.attempt(ctx, d, s)
+		err := o.attempt(ctx, s)
 		if err == nil {
 			return nil
 		}
@@ -46,7 +46,8 @@ func (o *Output) deliver(ctx context.Context, d *destination, s *shipment) error
 
 // attempt is one try: if an earlier one may have got through, the label's
 // state is asked first.
-func (o *Output) attempt(ctx context.Context, d *destination, s *shipment) error {
+func (o *Output) attempt(ctx context.Context, s *shipment) error {
+	d := s.to
 	if s.mayBeIn() {
 		in, err := o.lookUp(ctx, &Lookup{To: d.target(), Label: s.label, After: s.after, Ranges: s.ranges, Cancel: true})
 		if in || err != nil {
@@ -101,7 +102,7 @@ func (o *Output) refused(ctx context.Context, d *destination, a *answer) error {
 	}
 	err := d.remote.fault(d.remote.base(), what, adviceOn(a.text()))
 	if a.ofRows() || a.ofSize() {
-		return &refusal{err: err, reason: why, rows: a.ofRows()}
+		return &refusal{from: d, err: err, reason: why, rows: a.ofRows()}
 	}
 	return err
 }

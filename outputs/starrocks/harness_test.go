@@ -217,5 +217,6 @@ func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // createTable is the CREATE TABLE statement of a script.
 func createTable(ddl string) string {
-	return ddl[strings.Index(ddl, "CREATE TABLE"):]
+	_, statement, _ := strings.Cut(ddl, "CREATE TABLE")
+	return "CREATE TABLE" + statement
 }

@@ -63,6 +63,44 @@ func (o *Output) Highest(ctx context.Context, topicID string, partition int32, s
 	return highest.Int64, highest.Valid, err
 }
 
+// Provenance says whether rows of the table that loads go to now tell where they
+// came from. It waits for the table's description; the error is that of ctx.
+func (o *Output) Provenance(ctx context.Context) (bool, error) {
+	select {
+	case <-o.main.described:
+		return o.main.shape.Load().table.provenance(), nil
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+}
+
+// Present are those of some offsets of a partition whose rows are in the table
+// that loads go to now. The error is one sentence.
+func (o *Output) Present(ctx context.Context, topicID string, partition int32, offsets []int64) (map[int64]bool, error) {
+	present := map[int64]bool{}
+	args := []any{topicID, partition}
+	for _, at := range offsets {
+		args = append(args, at)
+	}
+	err := o.main.ask(ctx, func(ctx context.Context, db *sql.DB) error {
+		rows, err := db.QueryContext(ctx, "SELECT "+offsetColumn+" FROM "+o.main.name()+" WHERE "+topicColumn+" = ? AND "+partitionColumn+" = ? AND "+
+			offsetColumn+" IN (?"+strings.Repeat(", ?", len(offsets)-1)+")", args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var at int64
+			if err := rows.Scan(&at); err != nil {
+				return err
+			}
+			present[at] = true
+		}
+		return rows.Err()
+	})
+	return present, err
+}
+
 // name is the table's, which holds nothing that needs quoting (identifier).
 func (d *destination) name() string { return d.cfg.Database + "." + d.cfg.Table }
 

@@ -10,6 +10,7 @@ import (
 // refusal is StarRocks' last word about a load as it is: nothing of it is in,
 // and the same again would be refused again.
 type refusal struct {
+	from   *destination
 	err    error  // the sentence
 	reason string // without any of the rows
 	rows   bool   // rows are refused, not the load's size
@@ -22,7 +23,8 @@ func (r *refusal) Error() string { return r.err.Error() }
 // rows are made anew for it; where it does not fit what records hold, everything
 // waits for whoever altered it; else it is a row. A batch of several is given
 // back to be split until the row is alone and goes to the dead letters.
-func (o *Output) onRefusal(ctx context.Context, d *destination, b *pipeline.Batch, s *slot, r *refusal) (again bool, err error) {
+func (o *Output) onRefusal(ctx context.Context, b *pipeline.Batch, s *slot, r *refusal) (again bool, err error) {
+	d := r.from
 	if r.rows && d.cfg.QueryAddr != "" {
 		changed, err := o.altered(ctx, d, s)
 		if changed || err != nil {

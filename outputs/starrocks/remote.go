@@ -67,6 +67,7 @@ func newRemote(cfg *Config) *remote {
 
 // shipment is the body of one load, under one label.
 type shipment struct {
+	to     *destination
 	label  string
 	body   []byte
 	rows   int
