@@ -27,8 +27,10 @@ const (
 	// minBatches lets one batch be read while others are on their way.
 	minBatches = 4
 	// growWait is how long reading waits for a batch to come back before it
-	// takes more memory: about what Kafka takes to confirm one.
-	growWait = 25 * time.Millisecond
+	// takes more memory: longer than Kafka takes to confirm one, and than a
+	// commit takes, in which none comes back. A flood has all there is within
+	// seconds.
+	growWait = 100 * time.Millisecond
 	// baseMemory is what the process needs beside the lines in flight: the
 	// runtime, client-go, the Kafka client's connections and compressors.
 	baseMemory = 28 << 20
@@ -47,6 +49,14 @@ func Run(ctx context.Context, c *Config, p *ops.Process) error {
 	if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
 		return fmt.Errorf("make data_dir: %w", err)
 	}
+	lock, err := lockDataDir(ctx, c.DataDir, p.Health)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	limitMemory(c.MemoryLimit)
 	unclaimed, err := c.claimDirs()
 	if err != nil {

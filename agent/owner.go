@@ -73,7 +73,7 @@ func openOwner(dir string) (*owner, error) {
 		err = errors.New("version or disk is missing")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %q: %w: restore the file, or remove it to go on from the positions beside it, which may repeat the last second of lines", o.path, err)
+		return nil, fmt.Errorf("read %q: %w: restore the file, or remove it to go on from the positions beside it, which may repeat the last ten seconds of lines", o.path, err)
 	}
 	return o, nil
 }

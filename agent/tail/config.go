@@ -107,5 +107,6 @@ type Options struct {
 
 	metrics metrics
 	started time.Time
+	since   time.Time                           // the first start of all, over restarts
 	link    func(f *os.File, path string) error // nil: a hard link
 }

@@ -231,6 +231,7 @@ func (c *container) rewind() {
 	c.account.Rewound()
 	for i := range c.joiners {
 		c.joiners[i].Drop()
+		c.joiners[i].discard = pos.Discard[i]
 	}
 	c.finished.Store(false)
 	c.records = pos.records
@@ -270,6 +271,7 @@ func (c *container) position() Position {
 	f := c.chain.current()
 	p := Position{File: c.identity(f), Offset: c.offset, Seq: f.seq, records: c.records}
 	for i, mark := range []**Mark{&p.Stdout, &p.Stderr} {
+		p.Discard[i] = c.joiners[i].discard
 		if c.joiners[i].Open() {
 			start := c.joiners[i].start
 			start.File = c.identity(c.chain.files[c.chain.index(start.Seq)])

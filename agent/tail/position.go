@@ -14,6 +14,10 @@ type Position struct {
 	Stdout *Mark `json:"stdout,omitempty"`
 	Stderr *Mark `json:"stderr,omitempty"`
 
+	// Discard says for which stream the line that goes on behind the position was
+	// sent as far as it went: its other pieces are passed over.
+	Discard [2]bool `json:"discard,omitzero"`
+
 	// Seq is File's place in the container's chain, rising from file to file.
 	Seq int `json:"seq"`
 	// Boot tells the run of the node's kernel in which the position was true:

@@ -84,6 +84,9 @@ func New(o Options) (*Source, error) {
 		return nil, err
 	}
 	o.metrics, o.started, o.BootID = newMetrics(o.Registerer), time.Now(), cmp.Or(o.BootID, bootID())
+	if o.since = st.since; o.since.IsZero() {
+		o.since = o.started
+	}
 	sp, err := openSpool(&o)
 	if err != nil {
 		return nil, err

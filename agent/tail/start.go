@@ -24,7 +24,7 @@ func (c *container) start() {
 	case c.resume != nil:
 		c.goOn(c.resume.clone())
 	case c.options.Config.StartAt == "end":
-		c.begin(c.chain.firstSince(c.options.started))
+		c.begin(c.chain.firstSince(c.options.since))
 	default:
 		c.chain.countGap(0)
 		c.begin(0, 0)
@@ -89,6 +89,9 @@ func (c *container) goOn(saved Position) {
 	c.chain.drop(first)
 	c.offset = saved.begin().Offset
 	c.beginAt(saved)
+	for i := range c.joiners {
+		c.joiners[i].discard = saved.Discard[i]
+	}
 	c.replay = &saved
 }
 

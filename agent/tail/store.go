@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // storeVersion is the version of the positions file. A later version reads
@@ -19,11 +20,16 @@ const storeVersion = 1
 const storeName = "positions.json"
 
 // store is the file that keeps the positions of all containers.
-type store struct{ path string }
+type store struct {
+	path string
+	// since is when the directory was made: the first start of all.
+	since time.Time
+}
 
 // storeFile is the file's content.
 type storeFile struct {
 	Version    int                 `json:"version"`
+	Since      time.Time           `json:"since,omitzero"`
 	Containers map[string]Position `json:"containers"`
 }
 
@@ -45,6 +51,7 @@ func openStore(dir string) (store, map[string]Position, error) {
 		return s, nil, fmt.Errorf("%q exists but holds no %s, so where reading ended is not known: restore the file, "+
 			"or remove the directory to begin anew as start_at says", dir, storeName)
 	}
+	s.since = time.Now()
 	return s, map[string]Position{}, s.create(dir)
 }
 
@@ -62,7 +69,7 @@ func (s store) create(dir string) error {
 	if err := os.Chmod(temp, 0o755); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
-	first := store{path: filepath.Join(temp, storeName)}
+	first := store{path: filepath.Join(temp, storeName), since: s.since}
 	if err := first.save(nil); err != nil {
 		return err
 	}
@@ -73,7 +80,7 @@ func (s store) create(dir string) error {
 }
 
 // decode reads the file's content. An older version would be converted here.
-func (s store) decode(data []byte) (map[string]Position, error) {
+func (s *store) decode(data []byte) (map[string]Position, error) {
 	var file storeFile
 	err := json.Unmarshal(data, &file)
 	if file.Version > storeVersion {
@@ -86,6 +93,7 @@ func (s store) decode(data []byte) (map[string]Position, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read positions %q: %w: restore the file, or remove its directory to begin anew as start_at says", s.path, err)
 	}
+	s.since = file.Since
 	if file.Containers == nil {
 		file.Containers = map[string]Position{}
 	}
@@ -95,7 +103,7 @@ func (s store) decode(data []byte) (map[string]Position, error) {
 // save replaces the file as a whole: a crash leaves the old one or the new
 // one.
 func (s store) save(positions map[string]Position) error {
-	data, err := json.Marshal(storeFile{Version: storeVersion, Containers: positions})
+	data, err := json.Marshal(storeFile{Version: storeVersion, Since: s.since, Containers: positions})
 	if err != nil {
 		return fmt.Errorf("encode positions: %w", err)
 	}

@@ -100,7 +100,7 @@ func FuzzParseName(f *testing.F) {
 func FuzzStore(f *testing.F) {
 	f.Add([]byte(`{"version":1,"containers":{"a":{"file":{"restart":0,"device":1,"inode":2,"print":{"length":3,"sum":"4"}},"offset":5}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		positions, err := store{path: "p"}.decode(data)
+		positions, err := (&store{path: "p"}).decode(data)
 		if (err == nil) != (positions != nil) {
 			t.Fatalf("positions %v with error %v", positions, err)
 		}

@@ -198,7 +198,13 @@ func (o *Output) Write(b *pipeline.Batch) {
 func (o *Output) launch(f *flight) bool {
 	o.gate.RLock()
 	defer o.gate.RUnlock()
-	return o.open != nil && f.launch(o.open)
+	if o.open == nil || !f.launch(o.open) {
+		return false
+	}
+	if sl := o.open.slice; sl != nil && sl.full() {
+		o.wakeKeeper()
+	}
+	return true
 }
 
 // enqueue lets f wait if the gate is closed, or is to be: the keeper may not

@@ -215,7 +215,10 @@ func (o *Output) producePositions(s *session, sl *slice) error {
 // doubt: the request may have been carried out all the same.
 func (o *Output) commit(ctx context.Context, s *session, sl *slice) error {
 	t := o.tenure
-	err := s.client.EndTransaction(ctx, kgo.TryCommit)
+	// A coordinator that does not answer leaves the slice in doubt.
+	bounded, stop := context.WithTimeout(ctx, o.config.Transaction.Timeout+o.tuning.dialWait)
+	err := s.client.EndTransaction(bounded, kgo.TryCommit)
+	stop()
 	s.slice = nil
 	if err == nil {
 		o.committed(sl)
