@@ -44,6 +44,14 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// long leaves out what takes long, with go test -short.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+}
+
 // child is a collector in a process of its own, which can die.
 type child struct {
 	t    *testing.T

@@ -49,6 +49,7 @@ func BenchmarkCollector(b *testing.B) {
 	s, err := newSource(sourceOptions{
 		config:   KafkaConfig{Conn: kafkaconn.Config{Brokers: cluster.ListenAddrs()}, Topic: testTopic, Group: testGroup, StartAt: startAtBeginning},
 		pipeline: "kong",
+		loads:    output,
 		limits:   limits{bytes: 64 << 20, rows: 500_000, weight: m.batch, age: 50 * time.Millisecond},
 		memory:   m, lanes: 2,
 		pool:   pipeline.NewPool(2, 2*m.batch),

@@ -92,6 +92,7 @@ func (w *world) makeDeadTopic() {
 // The collector is killed at each commit of a search, before the broker takes it
 // and after: nothing is lost or repeated but dead letters.
 func TestCrashesWhileARowIsSearched(t *testing.T) {
+	long(t)
 	for step := range 8 {
 		t.Run(fmt.Sprint(step), func(t *testing.T) {
 			w := newWorld(t, starrockstest.Config{DDL: []string{strictDDL}})
@@ -116,6 +117,7 @@ func TestCrashesWhileARowIsSearched(t *testing.T) {
 // The table is altered while nobody runs, so that what was refused fits: the
 // plans that are found are still each sent once.
 func TestTableIsAlteredWhileARowIsSearched(t *testing.T) {
+	long(t)
 	for step := 1; step < 6; step++ {
 		t.Run(fmt.Sprint(step), func(t *testing.T) {
 			w := newWorld(t, starrockstest.Config{DDL: []string{strictDDL}})

@@ -33,6 +33,7 @@ func asMember(name string) []string { return []string{"instance_id: kong-0", "in
 // over, and the first wakes up and goes on. Whatever StarRocks still knows by
 // then, each record is in the table once.
 func TestZombies(t *testing.T) {
+	long(t)
 	for name, c := range map[string]struct {
 		arm   func(*world)
 		until func(*world) // the first one is in the middle
