@@ -68,6 +68,7 @@ type commit struct {
 type entry struct {
 	at       offset
 	metadata string
+	member   string // whose partition it is
 }
 
 // store begins a commit.
@@ -78,7 +79,7 @@ func (s *source) store(c *commit) {
 			c.parts = append(c.parts, p)
 		}
 		n := note{TopicID: s.topic.id, After: after, Plan: plan}
-		c.entries[p.id] = entry{at, n.text()}
+		c.entries[p.id] = entry{at, n.text(), p.member}
 	}
 	after := s.after()
 	for p, at := range c.owed {
@@ -195,17 +196,28 @@ func (s *source) stored(c *commit) {
 	}
 }
 
+// errFormer is why offsets are not committed.
+var errFormer = errors.New("the group went on without this member, which has to read the offsets of its partitions anew")
+
 // storeOffsets is the one place where offsets are committed. The metadata is
 // ours to say: by default the client would put its member id there.
 func (s *source) storeOffsets(ctx context.Context, entries map[int32]entry) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
+	var member string
 	ctx = kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
+		member = req.MemberID
 		for i := range req.Topics {
 			for j := range req.Topics[i].Partitions {
 				p := &req.Topics[i].Partitions[j]
-				metadata := entries[p.Partition].metadata
-				p.Metadata = &metadata
+				e := entries[p.Partition]
+				// The broker takes any partition's offset from any member. One
+				// that was thrown out and has joined again may still hold, for
+				// the client, what others have had since.
+				if e.member != req.MemberID {
+					return errFormer
+				}
+				p.Metadata = &e.metadata
 			}
 		}
 		return nil
@@ -229,7 +241,7 @@ func (s *source) storeOffsets(ctx context.Context, entries map[int32]entry) erro
 			}
 		})
 	if failed == nil {
-		s.heart.prove(asked)
+		s.heart.prove(proof{asked, member})
 		return nil
 	}
 	return fmt.Errorf("commit offsets of topic %q: %w", s.config.Topic, kafkaconn.Explain(failed, s.subject))

@@ -36,7 +36,7 @@ func (s *source) take(fetches kgo.Fetches) {
 		if t.Err != nil {
 			s.fetchError(t.Partition, p, t.Err)
 		}
-		if p == nil || len(t.Records) == 0 {
+		if p == nil || p.renewing || len(t.Records) == 0 {
 			return
 		}
 		if t.Err == nil {

@@ -19,24 +19,30 @@ var trust = 20 * time.Second
 // goes on in the middle of a request finds out by it that it has slept. Safe for
 // concurrent use.
 type heart struct {
-	last atomic.Pointer[time.Time]
+	last atomic.Pointer[proof]
+}
+
+// proof is when a member was one of the group.
+type proof struct {
+	asked  time.Time
+	member string // its id: another one after it was thrown out
 }
 
 // prove notes that a question of that moment was answered with yes. The moment
 // of the answer would prove nothing: it may have waited for us to wake up.
-func (h *heart) prove(asked time.Time) {
+func (h *heart) prove(p proof) {
 	for {
 		last := h.last.Load()
-		if last != nil && last.After(asked) || h.last.CompareAndSwap(last, &asked) {
+		if last != nil && last.asked.After(p.asked) || h.last.CompareAndSwap(last, &p) {
 			return
 		}
 	}
 }
 
-// beats says that the proof is fresh.
-func (h *heart) beats() bool {
+// beats says that there is fresh proof for a member.
+func (h *heart) beats(member string) bool {
 	last := h.last.Load()
-	return last != nil && time.Since(*last) < trust
+	return last != nil && last.member == member && time.Since(last.asked) < trust
 }
 
 // beat asks the coordinator now and then, because the answers to the client's
@@ -68,6 +74,6 @@ func (s *source) askMembership(ctx context.Context) {
 	}
 	resp, err := req.RequestWith(ctx, s.client)
 	if err == nil && kerr.ErrorForCode(resp.ErrorCode) == nil {
-		s.heart.prove(asked)
+		s.heart.prove(proof{asked, req.MemberID})
 	}
 }

@@ -119,7 +119,9 @@ func (s *source) launch(d *load) bool {
 // emitLoad sends a batch on its way.
 func (s *source) emitLoad(d *load, b *pipeline.Batch) {
 	b.ID = d.plan.Label
-	b.Claim.To, b.Claim.After, b.Claim.Lost, b.Claim.Fresh = d.plan.To, d.plan.after, d.lost, s.heart.beats
+	member := s.member
+	b.Claim.To, b.Claim.After, b.Claim.Lost = d.plan.To, d.plan.after, d.lost
+	b.Claim.Fresh = func() bool { return s.heart.beats(member) }
 	b.OnDone(func(_ *pipeline.Batch, err error) { s.ends <- end{d, err} })
 	b.Emitted()
 	s.inFlight++

@@ -33,6 +33,7 @@ type partition struct {
 	account *pipeline.Account
 	origin  *pipeline.Origin
 	lane    *lane
+	member  string // our id in the group when it was assigned to us
 
 	// low is the offset before which everything is in the table: the group's,
 	// or without one that of the first record that is polled.
@@ -49,8 +50,10 @@ type partition struct {
 	lost       bool  // assigned to somebody else: nothing of it is committed any more
 	// held says that nothing new is read: a plan has to be resolved first, or
 	// somebody has to decide.
-	held   bool
-	paused bool // at the client
+	held bool
+	// renewing says that it is not known yet where it is read from.
+	renewing bool
+	paused   bool // at the client
 	// rewind says that what is polled is thrown away until the client was set
 	// back to the low offset.
 	rewind bool

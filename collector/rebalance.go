@@ -14,14 +14,22 @@ type rebalance struct {
 	assigned, revoked, lost []int32
 	started                 map[int32]stored // where assigned ones are read from
 	topic                   topic
-	done                    chan struct{} // closed: the group may go on
-	deadline                time.Time     // of waiting for loads on their way
+	member                  string           // our id in the group, with assigned
+	former                  map[int32]offset // partitions kept from before we had another id: our low offsets
+	done                    chan struct{}    // closed: the group may go on
+	deadline                time.Time        // of waiting for loads on their way
 	parts                   []*partition
 }
 
 func (s *source) onAssigned(_ context.Context, _ *kgo.Client, m map[string][]int32) {
 	s.watch.Good()
-	s.pass(&rebalance{assigned: m[s.config.Topic]})
+	// It is called after each rebalance, also if nothing is new.
+	member, _ := s.client.GroupMetadata()
+	r := &rebalance{assigned: m[s.config.Topic], member: member}
+	s.pass(r)
+	if len(r.former) > 0 {
+		s.renew(r.former)
+	}
 	s.health.join()
 }
 
@@ -45,7 +53,21 @@ func (s *source) pass(r *rebalance) {
 
 // rebalance begins a change.
 func (s *source) rebalance(r *rebalance) {
+	if r.member != "" && r.member != s.member {
+		s.member = r.member
+		r.former = map[int32]offset{}
+		for id, p := range s.parts {
+			r.former[id] = offset{-1, -1}
+			if p.begun {
+				r.former[id] = p.low
+			}
+			s.assign(id) // what we knew of it counts no more
+			s.parts[id].renewing = true
+			s.hold(s.parts[id])
+		}
+	}
 	for _, id := range r.assigned {
+		delete(r.former, id)
 		s.assign(id)
 	}
 	for _, id := range r.lost {
@@ -63,6 +85,12 @@ func (s *source) rebalance(r *rebalance) {
 	if r.started != nil {
 		s.topic = r.topic
 		s.begin(r.started)
+	}
+	for id := range r.former {
+		// The client is somewhere else. What a plan holds is freed later.
+		if p := s.parts[id]; p != nil && r.started != nil && p.load == nil {
+			s.free(p)
+		}
 	}
 	r.deadline = time.Now().Add(s.revokeWait)
 	s.revoking = append(s.revoking, r)
@@ -82,7 +110,7 @@ func (s *source) assign(id int32) {
 	}
 	a := s.account(id)
 	p := &partition{
-		id: id, lane: best, account: a,
+		id: id, lane: best, account: a, member: s.member,
 		origin: &pipeline.Origin{Account: a, Partition: id},
 		lag:    s.lags.open(s.config.Topic, id),
 	}

@@ -103,6 +103,7 @@ type source struct {
 
 	// Owned by the loop.
 	topic       topic
+	member      string // our id in the group
 	visible     string // a label that was visible when something was stored
 	drained     []chan struct{}
 	commits     int // on their way

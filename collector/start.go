@@ -79,6 +79,50 @@ func (s *source) onStart(ctx context.Context, all map[string]map[int32]kgo.Offse
 	return all, nil
 }
 
+// renew reads anew where partitions are that the client kept while the group
+// threw us out and took us back under another id: others may have had them. It
+// runs on the goroutine that manages the group and repeats what onStart does for
+// partitions that are new.
+func (s *source) renew(former map[int32]offset) {
+	for {
+		started, of, err := s.askOffsets(former)
+		s.health.set("renew", err)
+		if err == nil {
+			s.pass(&rebalance{started: started, topic: of, former: former})
+			return
+		}
+		if !idle(s.stop, askAgain) {
+			return
+		}
+	}
+}
+
+// askOffsets asks the group for the offsets of partitions; where it has none,
+// ours from before count.
+func (s *source) askOffsets(former map[int32]offset) (map[int32]stored, topic, error) {
+	ctx, cancel := context.WithTimeout(s.stop, commitTimeout)
+	defer cancel()
+	of, err := s.askTopic(ctx)
+	if err != nil {
+		return nil, of, err
+	}
+	offsets, err := kadm.NewClient(s.client).FetchOffsetsForTopics(ctx, s.config.Group, s.config.Topic)
+	if err == nil {
+		err = offsets.Error()
+	}
+	if err != nil {
+		return nil, of, fmt.Errorf("read the offsets of group %q: %w", s.config.Group, kafkaconn.Explain(err, s.subject))
+	}
+	started := map[int32]stored{}
+	for id, low := range former {
+		started[id] = stored{at: low}
+		if o, ok := offsets.Lookup(s.config.Topic, id); ok && o.At >= 0 {
+			started[id] = stored{offset{o.At, o.LeaderEpoch}, o.Metadata}
+		}
+	}
+	return started, of, nil
+}
+
 // askTopic asks which topic this is.
 func (s *source) askTopic(ctx context.Context) (topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
@@ -132,6 +176,7 @@ func (s *source) startAtEnd(ctx context.Context, of topic, offsets map[int32]kgo
 		return fmt.Errorf("list end offsets of topic %q: %w", s.config.Topic, kafkaconn.Explain(err, s.subject))
 	}
 	n := note{TopicID: of.id}
+	member, _ := s.client.GroupMetadata()
 	for id := range first {
 		end, ok := ends.Lookup(s.config.Topic, id)
 		if end.Err != nil {
@@ -140,7 +185,7 @@ func (s *source) startAtEnd(ctx context.Context, of topic, offsets map[int32]kgo
 		if !ok {
 			return fmt.Errorf("list end offset of topic %q, partition %d: the brokers do not name it", s.config.Topic, id)
 		}
-		first[id] = entry{offset{end.Offset, -1}, n.text()}
+		first[id] = entry{offset{end.Offset, -1}, n.text(), member}
 		offsets[id] = kgo.NewOffset().At(end.Offset)
 		started[id] = stored{first[id].at, first[id].metadata}
 	}
@@ -155,6 +200,7 @@ func (s *source) begin(started map[int32]stored) {
 		if p == nil || p.begun {
 			continue
 		}
+		p.renewing = false
 		p.origin = &pipeline.Origin{Account: p.account, Partition: id, TopicID: s.topic.id}
 		if st.at.at >= 0 {
 			p.begin(st.at)
