@@ -86,12 +86,6 @@ func (s *source) rebalance(r *rebalance) {
 		s.topic = r.topic
 		s.begin(r.started)
 	}
-	for id := range r.former {
-		// The client is somewhere else. What a plan holds is freed later.
-		if p := s.parts[id]; p != nil && r.started != nil && p.load == nil {
-			s.free(p)
-		}
-	}
 	r.deadline = time.Now().Add(s.revokeWait)
 	s.revoking = append(s.revoking, r)
 }

@@ -79,6 +79,14 @@ func (s *source) free(p *partition) {
 	p.moved()
 }
 
+// start is free for a partition of which nothing has to be found out first. The
+// client holds a new one where it has to be already.
+func (s *source) start(p *partition) {
+	if p.held {
+		s.free(p)
+	}
+}
+
 // planPart is the part of the source's health that is about a partition's plan.
 func planPart(id int32) string { return fmt.Sprintf("plan of partition %d", id) }
 

@@ -218,6 +218,7 @@ func (s *source) begin(started map[int32]stored) {
 			s.found(p, n.Plan, plans)
 		default:
 			s.visible = n.After
+			s.start(p)
 		}
 	}
 	for _, d := range plans {
@@ -257,6 +258,7 @@ type check struct {
 // set back, or a plan was erased. What is in the table is not loaded again.
 func (s *source) check(p *partition, from int64) {
 	if s.loads == nil {
+		s.start(p)
 		return
 	}
 	s.hold(p)
