@@ -72,6 +72,7 @@ func (s *source) hold(p *partition) {
 
 // free lets a partition be read again, from its low offset.
 func (s *source) free(p *partition) {
+	p.lane.drop(p) // what is still queued is read again, too
 	p.held, p.rewind = false, p.begun
 	s.pause(p)
 	s.health.set(planPart(p.id), nil)
