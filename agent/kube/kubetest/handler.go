@@ -191,6 +191,7 @@ func (x *exchange) pods() {
 func (x *exchange) watch(sel *selector) {
 	var first []*corev1.Pod
 	var next int
+	cut := x.s.objects.cutting() // before the client hears that the watch has begun
 	switch from := x.log.Query.Get("resourceVersion"); from {
 	case "", "0":
 		first, _, next = x.s.objects.list(sel)
@@ -211,7 +212,7 @@ func (x *exchange) watch(sel *selector) {
 	for _, p := range first {
 		st.send(watch.Added, p)
 	}
-	st.follow(sel, next)
+	st.follow(sel, next, cut)
 }
 
 // expired is the answer to a version that is too old: an error event in a
@@ -250,9 +251,12 @@ func (x *exchange) begin() *stream {
 }
 
 // follow sends changes until the watch ends.
-func (st *stream) follow(sel *selector, next int) {
+func (st *stream) follow(sel *selector, next int, cut <-chan struct{}) {
 	for st.err == nil {
-		changes, changed, cut := st.x.s.objects.since(next)
+		changes, changed, ok := st.x.s.objects.since(next)
+		if !ok {
+			return
+		}
 		for _, c := range changes {
 			kind, p := c.event(sel)
 			switch {

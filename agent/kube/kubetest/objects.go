@@ -188,17 +188,22 @@ func (o *objects) after(version int64) (next int, ok bool) {
 	return o.first + len(o.history), version >= o.oldest
 }
 
-// since returns the changes from number next on, and what to wait for then:
-// cut is closed when the watch is to end, at once if some are forgotten.
-func (o *objects) since(next int) (changes []change, changed, cut <-chan struct{}) {
+// cutting is closed when the watches that have begun by now are to end.
+func (o *objects) cutting() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.cut
+}
+
+// since returns the changes from number next on, and what to wait for then; ok
+// is false when some are forgotten.
+func (o *objects) since(next int) (changes []change, changed <-chan struct{}, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if next < o.first {
-		closed := make(chan struct{})
-		close(closed)
-		return nil, o.changed, closed
+		return nil, nil, false
 	}
-	return slices.Clone(o.history[next-o.first:]), o.changed, o.cut
+	return slices.Clone(o.history[next-o.first:]), o.changed, true
 }
 
 func (o *objects) pod(namespace, name string) *corev1.Pod {
