@@ -1,7 +1,9 @@
 package main
 
 import (
+	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -29,6 +31,7 @@ type kustomization struct {
 	ConfigMapGenerator []struct {
 		Name  string   `yaml:"name"`
 		Files []string `yaml:"files"`
+		Envs  []string `yaml:"envs"`
 	} `yaml:"configMapGenerator"`
 }
 
@@ -60,7 +63,7 @@ func base(t *testing.T) (objects []runtime.Object, configMaps map[string]string)
 	}
 	configMaps = map[string]string{}
 	for _, g := range k.ConfigMapGenerator {
-		for _, name := range g.Files {
+		for _, name := range append(g.Files, g.Envs...) {
 			configMaps[g.Name] = filepath.Join(dir, name)
 		}
 	}
@@ -81,7 +84,8 @@ func read(t *testing.T, path string) []byte {
 type workload struct {
 	pod       corev1.PodSpec
 	container corev1.Container
-	file      string // in this repository
+	file      string            // in this repository
+	env       map[string]string // what envFrom brings
 
 	annotations map[string]string
 }
@@ -102,13 +106,32 @@ func workloads(t *testing.T) map[string]workload {
 		}
 		w := workload{pod: template.Spec, container: template.Spec.Containers[0], annotations: template.Annotations}
 		w.file = configMaps[w.configMap(t)]
-		out[w.container.Args[0]] = w
 		delete(configMaps, w.configMap(t))
+		for _, from := range w.container.EnvFrom {
+			w.env = variables(t, configMaps[from.ConfigMapRef.Name])
+			delete(configMaps, from.ConfigMapRef.Name)
+		}
+		out[w.container.Args[0]] = w
 	}
 	if len(out) != 2 || len(configMaps) != 0 {
 		t.Fatalf("%d workloads, and nobody uses the ConfigMaps %v", len(out), configMaps)
 	}
 	return out
+}
+
+// variables reads a file of NAME=VALUE, as kustomize does.
+func variables(t *testing.T, file string) map[string]string {
+	t.Helper()
+	values := map[string]string{}
+	for line := range strings.Lines(string(read(t, file))) {
+		line = strings.TrimSpace(line)
+		if name, value, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") {
+			values[name] = value
+		} else if line != "" && !strings.HasPrefix(line, "#") {
+			t.Fatalf("%s: %q is no variable", file, line)
+		}
+	}
+	return values
 }
 
 // configMap is the name of the ConfigMap with the file that the arguments name.
@@ -154,12 +177,18 @@ func (w workload) setEnvironment(t *testing.T) {
 		}
 	})
 	os.Clearenv()
+	values := maps.Clone(w.env)
+	if values == nil {
+		values = map[string]string{}
+	}
 	for _, v := range w.container.Env {
-		value := v.Value
+		values[v.Name] = v.Value
 		if v.ValueFrom != nil {
-			value = "from-the-cluster"
+			values[v.Name] = "from-the-cluster"
 		}
-		if err := os.Setenv(v.Name, value); err != nil {
+	}
+	for name, value := range values {
+		if err := os.Setenv(name, value); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -242,6 +271,67 @@ func TestManifestOfTheCollector(t *testing.T) {
 	}
 	for _, p := range c.Pipelines {
 		w.secretFiles(t, p.Source.Kafka.Conn.TLS.CAFile, p.Source.Kafka.Conn.SASL.Password.File, p.Output.StarRocks.Password.File)
+	}
+}
+
+// Six values make a collector: those of collector.env and the password.
+func TestValuesOfTheCollector(t *testing.T) {
+	w := workloads(t)["collector"]
+	w.setEnvironment(t)
+	values := map[string]string{
+		"TOPIC": "logs.edge", "STARROCKS_ADDRESS": "fe.example.com", "STARROCKS_DATABASE": "edge", "STARROCKS_USER": "writer", "STARROCKS_TABLE": "lines",
+		"KAFKA_ADDRESS": "broker.example.com:9094", "KAFKA_USER": "reader",
+	}
+	if !maps.EqualFunc(values, w.env, func(_, _ string) bool { return true }) {
+		t.Errorf("collector.env has the variables %q", slices.Sorted(maps.Keys(w.env)))
+	}
+	for name, value := range values {
+		t.Setenv(name, value)
+	}
+	var c collector.Config
+	if err := config.Load(w.file, &c); err != nil {
+		t.Fatal(err)
+	}
+	from, to := c.Pipelines[0].Source.Kafka, c.Pipelines[0].Output.StarRocks
+	got := []string{from.Topic, from.Conn.Brokers[0], from.Conn.SASL.Username, from.Group, to.URLs[0], to.QueryAddr, to.Database, to.Username, to.Table}
+	want := []string{"logs.edge", "broker.example.com:9094", "reader", "millrace-logs.edge", "http://fe.example.com:8030", "fe.example.com:9030", "edge", "writer", "lines"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	for name, value := range values {
+		if err := os.Unsetenv(name); err != nil {
+			t.Fatal(err)
+		}
+		code, stdout, _ := typed(t, "validate", "-config", w.file)
+		if code == exitOK || stdout == "" {
+			t.Errorf("without %s: exit code %d, %q", name, code, stdout)
+		}
+		for line := range strings.Lines(stdout) {
+			if !strings.HasSuffix(line, ": the environment variable "+name+" is not set\n") {
+				t.Errorf("without %s it says: %s", name, line)
+			}
+		}
+		t.Setenv(name, value)
+	}
+}
+
+// kubectl's kustomize makes the same of it.
+func TestKustomize(t *testing.T) {
+	kubectl, err := exec.LookPath("kubectl")
+	if err != nil {
+		t.Skip("kubectl is not here")
+	}
+	out, err := exec.CommandContext(t.Context(), kubectl, "kustomize", "manifests/base").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for name := range workloads(t)["collector"].env {
+		if !strings.Contains(string(out), "\n  "+name+": ") {
+			t.Errorf("no ConfigMap holds %s", name)
+		}
+	}
+	if n := strings.Count(string(out), "millrace-collector-env-"); n != 2 {
+		t.Errorf("the ConfigMap with the hash in its name is named %d times, want at itself and in the pod", n)
 	}
 }
 

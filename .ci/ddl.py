@@ -1,7 +1,7 @@
 """Checks SQL files with sqlglot's StarRocks dialect: .ci/ddl.py FILE...
 
-Each CREATE must be understood as one: a misspelt clause only makes sqlglot fall
-back to exp.Command, with a warning. sqlglot knows a generated column only with
+Each statement must be understood as what it is: a misspelt clause only makes
+sqlglot fall back to exp.Command, with a warning. sqlglot knows a generated column only with
 its expression in parentheses, so those are put around it first. A key or bucket
 column that does not exist, and a function that does not exist, pass."""
 import logging
@@ -52,8 +52,8 @@ def faults(sql):
         kinds.append(type(s))
         if not isinstance(s, WANT.get(verb, ())):
             found.append(f"{verb} is read as {type(s).__name__}: {s.sql(dialect='starrocks')[:200]}")
-    if exp.Create not in kinds:
-        found.append("there is no CREATE in it")
+    if not {exp.Create, exp.Alter} & set(kinds):
+        found.append("there is neither CREATE nor ALTER in it")
     return found
 
 
@@ -61,10 +61,12 @@ def faults(sql):
 GOOD = """CREATE TABLE t (a DATETIME, m STRING, k DATETIME AS convert_tz(a, 'UTC', 'Asia/Seoul'), n INT AS (1) COMMENT 'x',
   s VARCHAR(9) AS get_json_string(m, '$.a') COMMENT 'y') ENGINE=OLAP DUPLICATE KEY(a) PARTITION BY date_trunc('day', a)
   DISTRIBUTED BY RANDOM PROPERTIES ("replication_num"="3");
-CREATE MATERIALIZED VIEW v DISTRIBUTED BY RANDOM REFRESH ASYNC EVERY(INTERVAL 10 MINUTE) AS SELECT count(*) AS n FROM t;"""
+CREATE MATERIALIZED VIEW v DISTRIBUTED BY RANDOM REFRESH ASYNC EVERY(INTERVAL 10 MINUTE) AS SELECT count(*) AS n FROM t;
+ALTER TABLE t ADD COLUMN `b` INT, ADD COLUMN `c` VARCHAR(9) COMMENT 'x';"""
 BAD = ["CREATE TABLE t (a DATETYME) DUPLICATE KEY(a)", "CREATE TABLE t (a INT DUPLICATE KEY(a)",
        "CREATE TABLE t (a INT) DUPLICATE KEYS(a)", "SELECT 1", "CREATE TABLE t (a INT, b INT AS ) DUPLICATE KEY(a)",
-       "CREATE MATERIALIZED VIEW v REFRESH ASYNK EVERY(INTERVAL 10 MINUTE) AS SELECT 1"]
+       "CREATE MATERIALIZED VIEW v REFRESH ASYNK EVERY(INTERVAL 10 MINUTE) AS SELECT 1",
+       "ALTER TABLE t ADD COLUM b INT", "ALTER TABLE t ADD COLUMN b INTT", "ALTER TABLE t ADD COLUMN b INT ADD COLUMN c INT"]
 
 
 def main(files):

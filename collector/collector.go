@@ -78,6 +78,7 @@ func (a *assembly) start(ctx context.Context, c *PipelineConfig) error {
 		log.Info("memory_limit makes loads smaller than load.max_bytes", "bytes", size, "max_bytes", int64(load.MaxBytes))
 	}
 	ledger := pipeline.NewLedger(c.Name, labelNames...)
+	registry := prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": c.Name}, a.process.Registry)
 	a.process.Health.Expect(c.Name + "/source")
 	output, letters, err := a.output(c, log)
 	if err != nil {
@@ -90,13 +91,13 @@ func (a *assembly) start(ctx context.Context, c *PipelineConfig) error {
 		limits:   limits{bytes: int(load.MaxBytes), rows: load.MaxRows, weight: m.batch, age: load.MaxAge},
 		memory:   m,
 		lanes:    load.Concurrency,
-		extra:    addedBytes(c.Filters),
+		extra:    c.Filters.Weight(),
 		origins:  a.origins,
 		until:    a.until,
 		pool:     pipeline.NewPool(load.Concurrency, 2*m.batch),
 		ledger:   ledger,
 		log:      log,
-		registry: prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": c.Name}, a.process.Registry),
+		registry: registry,
 		report:   func(err error) { a.process.Health.Set(c.Name+"/source", err) },
 	})
 	if err != nil {
@@ -109,7 +110,7 @@ func (a *assembly) start(ctx context.Context, c *PipelineConfig) error {
 		return err
 	}
 	a.process.Registry.MustRegister(ledger)
-	line := pipeline.Pipeline{Source: s, Filters: filters.New(c.Filters), Output: output, Drain: a.config.Drain}
+	line := pipeline.Pipeline{Source: s, Filters: filters.New(c.Filters, registry), Output: output, Drain: a.config.Drain}
 	if a.wrap != nil {
 		line.Output = a.wrap(output)
 	}
@@ -132,7 +133,8 @@ func (a *assembly) output(c *PipelineConfig, log *slog.Logger) (*starrocks.Outpu
 	a.process.Health.Expect(condition)
 	opts := starrocks.Options{
 		Config: *c.Output.StarRocks, Pipeline: c.Name, Logger: log, Registry: a.process.Registry,
-		Report: func(err error) { a.process.Health.Set(condition, err) },
+		Report:  func(err error) { a.process.Health.Set(condition, err) },
+		Visible: a.topic != "", // a replay asks what the table has
 	}
 	var letters *deadLetters
 	if d := c.Output.StarRocks.DeadLetter; d != nil {
@@ -159,15 +161,4 @@ func (a *assembly) output(c *PipelineConfig, log *slog.Logger) (*starrocks.Outpu
 		letters.close()
 	}
 	return output, letters, err
-}
-
-// addedBytes is what the add filters make of each row: their members, encoded.
-func addedBytes(list []filters.Config) (n int) {
-	for _, c := range list {
-		for name, value := range c.Add {
-			encoded, _ := pipeline.AppendString(nil, []byte(value), -1)
-			n += len(`,"":""`) + len(name) + len(encoded)
-		}
-	}
-	return n
 }

@@ -96,6 +96,7 @@ func (s *source) store(c *commit) {
 		}
 	}
 	if len(c.entries) == 0 {
+		s.health.set("commit", nil)
 		s.stored(c)
 		return
 	}
@@ -148,12 +149,7 @@ func (s *source) advance(c *commit) {
 	// Whether the plan is stored beside the offsets of those that are lost,
 	// nobody knows. Nothing of it was sent: it is given up, if that is ours to
 	// decide.
-	if c.load != nil && s.isDraining {
-		// Whether it is stored, who comes next finds out.
-		s.leave(c.load)
-		c.load = nil
-	}
-	if c.load != nil && len(c.load.ours()) < len(c.load.cuts) {
+	if c.load != nil && (s.isDraining || len(c.load.ours()) < len(c.load.cuts)) {
 		c.dead, c.load = c.load, nil
 	}
 	if c.dead != nil && !c.dead.leads {
@@ -184,9 +180,8 @@ func (s *source) stored(c *commit) {
 	case c.load == nil:
 	case s.launch(c.load):
 		c.lane.busy = true
-	case s.isDraining:
-		s.leave(c.load) // whoever comes next finds it, and sends it
 	case c.load.leads:
+		// Nothing of it was sent.
 		for _, u := range c.load.ours() {
 			u.part.setBack()
 		}

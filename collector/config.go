@@ -32,10 +32,10 @@ type Config struct {
 // PipelineConfig is one straight line from a topic to a table.
 type PipelineConfig struct {
 	// Name is part of every metric and condition of the pipeline.
-	Name    string           `yaml:"name"`
-	Source  SourceConfig     `yaml:"source"`
-	Filters []filters.Config `yaml:"filters"`
-	Output  OutputConfig     `yaml:"output"`
+	Name    string       `yaml:"name"`
+	Source  SourceConfig `yaml:"source"`
+	Filters filters.List `yaml:"filters"`
+	Output  OutputConfig `yaml:"output"`
 }
 
 // SourceConfig names the kind of source; at the collector there is one.
@@ -89,6 +89,7 @@ func (c *Config) Validate(e *config.Errors) {
 	for i := range c.Pipelines {
 		names[i] = c.Pipelines[i].Name
 		c.validateMemory(e, i)
+		c.validateFilters(e, i)
 		if k := c.Pipelines[i].Source.Kafka; k != nil && k.Group != "" && k.Topic != "" {
 			key := k.Group + " " + k.Topic
 			if other, taken := groups[key]; taken {
@@ -113,6 +114,16 @@ func (c *Config) validateMemory(e *config.Errors, i int) {
 	if shareMemory(int(c.MemoryLimit), n, sr.Load.Concurrency).batch < minBatch {
 		e.Add(fmt.Sprintf("pipelines[%d].output.starrocks.load.concurrency", i),
 			"is too much for memory_limit: a batch would be smaller than %s", config.Size(minBatch))
+	}
+}
+
+// validateFilters refuses what is not pure: the records of a planned range are
+// read and filtered again, and must be the same then.
+func (c *Config) validateFilters(e *config.Errors, i int) {
+	for j := range c.Pipelines[i].Filters {
+		if c.Pipelines[i].Filters[j].Limit != nil {
+			e.Add(fmt.Sprintf("pipelines[%d].filters[%d].limit", i, j), "is for agents only: what the collector reads again must come out as before; limit at the agent")
+		}
 	}
 }
 

@@ -36,7 +36,13 @@ func (s *source) take(fetches kgo.Fetches) {
 		if t.Err != nil {
 			s.fetchError(t.Partition, p, t.Err)
 		}
-		if p == nil || p.renewing || len(t.Records) == 0 {
+		if p == nil || len(t.Records) == 0 {
+			return
+		}
+		if p.renewing {
+			if p.thrown == nil {
+				p.thrown = &offset{t.Records[0].Offset, -1}
+			}
 			return
 		}
 		if t.Err == nil {
@@ -133,6 +139,7 @@ func (s *source) troubled(p *partition, err error) {
 func (s *source) fetchError(id int32, p *partition, err error) {
 	var group *kgo.ErrGroupSession
 	var large *kgo.ErrDecompressTooLarge
+	var lost *kgo.ErrDataLoss
 	if ignorable(err) || errors.As(err, &group) { // the watch reports the group's
 		return
 	}
@@ -147,6 +154,9 @@ func (s *source) fetchError(id int32, p *partition, err error) {
 	}
 	p.suspect = true
 	switch {
+	case errors.As(err, &lost):
+		s.stand(p, fmt.Errorf("topic %q, partition %d: Kafka has lost the records from offset %d on, of which those before %d were read (an election that was not clean), and writes new ones there: stop the group %q and set its offset (kafka-consumer-groups --reset-offsets); rows of lost records may be in the table",
+			s.config.Topic, id, lost.ResetTo, lost.ConsumedTo, s.config.Group))
 	case errors.Is(err, kerr.OffsetOutOfRange):
 		if committed := p.low; !p.explaining {
 			p.explaining = true

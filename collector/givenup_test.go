@@ -29,7 +29,9 @@ func TestPlanIsGivenUpBeforeItWasStored(t *testing.T) {
 		b.produce(p, numbered("line ", 50)...)
 	}
 	out := newRecorder()
-	one := func(o *sourceOptions) { o.lanes, o.limits.rows, o.limits.age, o.revokeWait = 1, 1000, 300*time.Millisecond, time.Millisecond }
+	one := func(o *sourceOptions) {
+		o.lanes, o.limits.rows, o.limits.age, o.revokeWait = 1, 1000, 300*time.Millisecond, time.Millisecond
+	}
 	first := b.start(out, one)
 	eventually(t, "the plan is not stored", func() bool { return failed.Load() > 0 })
 	second := b.start(out, one)

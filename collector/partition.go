@@ -51,8 +51,12 @@ type partition struct {
 	// held says that nothing new is read: a plan has to be resolved first, or
 	// somebody has to decide.
 	held bool
-	// renewing says that it is not known yet where it is read from.
+	// stands says that it is held until we are started again.
+	stands bool
+	// renewing says that it is not known yet where it is read from; thrown is
+	// where the first record was that came meanwhile, nil if none did.
 	renewing bool
+	thrown   *offset
 	paused   bool // at the client
 	// rewind says that what is polled is thrown away until the client was set
 	// back to the low offset.

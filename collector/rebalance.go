@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,10 +22,10 @@ type rebalance struct {
 	parts                   []*partition
 }
 
-func (s *source) onAssigned(_ context.Context, _ *kgo.Client, m map[string][]int32) {
+func (s *source) onAssigned(_ context.Context, client *kgo.Client, m map[string][]int32) {
 	s.watch.Good()
 	// It is called after each rebalance, also if nothing is new.
-	member, _ := s.client.GroupMetadata()
+	member, _ := client.GroupMetadata() // Run may not have its client yet
 	r := &rebalance{assigned: m[s.config.Topic], member: member}
 	s.pass(r)
 	if len(r.former) > 0 {
@@ -56,7 +57,7 @@ func (s *source) rebalance(r *rebalance) {
 	if r.member != "" && r.member != s.member {
 		s.member = r.member
 		r.former = map[int32]offset{}
-		for id, p := range s.parts {
+		for id, p := range maps.Clone(s.parts) { // assign takes each out and puts another in
 			r.former[id] = offset{-1, -1}
 			if p.begun {
 				r.former[id] = p.low

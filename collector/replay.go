@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -86,8 +85,11 @@ type originKey struct {
 func (r *replay) run(ctx context.Context, of *PipelineConfig) error {
 	line := *of
 	source := *of.Source.Kafka
-	source.Topic, source.Group, source.StartAt = of.Output.StarRocks.DeadLetter.Topic, source.Group+replayGroup, startAtBeginning
-	line.Source.Kafka = &source
+	source.Topic, source.Group, source.StartAt = of.Output.StarRocks.DeadLetter.Topic, source.Group+"."+of.Name+replayGroup, startAtBeginning
+	loads := *of.Output.StarRocks
+	loads.Load.MaxRows = min(loads.Load.MaxRows, replayAsk)
+	line.Source.Kafka, line.Output.StarRocks = &source, &loads
+	r.config.Pipelines = []PipelineConfig{line}
 	opts, err := kafkaconn.Options(&source.Conn, "millrace-replay", r.process.Logger, nil)
 	if err != nil {
 		return err
@@ -97,11 +99,26 @@ func (r *replay) run(ctx context.Context, of *PipelineConfig) error {
 		return err
 	}
 	defer client.Close()
-	ends, err := replayEnds(ctx, kadm.NewClient(client), &source)
+	starts, ends, err := replayEnds(ctx, kadm.NewClient(client), &source)
 	if err != nil || len(ends) == 0 {
 		return err
 	}
-	r.config.Pipelines = []PipelineConfig{line}
+	early, err := r.cutEarly(ctx, of.Source.Kafka, &source, starts, ends)
+	if err != nil {
+		return err
+	}
+	if err = r.load(ctx, kadm.NewClient(client), of, ends); err == nil && early != "" {
+		err = errors.New(early)
+	}
+	return err
+}
+
+// load loads the letters before the ends.
+func (r *replay) load(ctx context.Context, admin *kadm.Client, of *PipelineConfig, ends map[int32]int64) error {
+	if len(ends) == 0 {
+		return nil
+	}
+	line := &r.config.Pipelines[0]
 	a := &assembly{config: &r.config, process: r.process, origins: r.origin, until: ends, topic: of.Source.Kafka.Topic, stored: r.stored}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -111,15 +128,15 @@ func (r *replay) run(ctx context.Context, of *PipelineConfig) error {
 		output.ctx, output.stop = context.WithCancel(context.WithoutCancel(ctx))
 		return output
 	}
-	if err := a.start(ctx, &r.config.Pipelines[0]); err != nil {
+	if err := a.start(ctx, line); err != nil {
 		return err
 	}
-	if err = r.tells(ctx, output.Output); err == nil {
-		err = r.wait(ctx, kadm.NewClient(client), &source, ends)
+	err := r.tells(ctx, output.Output)
+	if err == nil {
+		err = r.wait(ctx, admin, line.Source.Kafka, ends)
 	}
 	stop()
-	err = errors.Join(err, a.group.Wait())
-	return err
+	return errors.Join(err, a.group.Wait())
 }
 
 // stored notes letters that were refused again.
@@ -131,28 +148,41 @@ func (r *replay) stored(letters []starrocks.DeadLetter) {
 	}
 }
 
-// replayEnds are the offsets up to which there are dead letters now; none if
-// there is no such topic yet.
-func replayEnds(ctx context.Context, admin *kadm.Client, c *KafkaConfig) (map[int32]int64, error) {
+// replayEnds are the offsets from which and up to which there are dead letters
+// that were not replayed yet; none if there is no such topic.
+func replayEnds(ctx context.Context, admin *kadm.Client, c *KafkaConfig) (from, to map[int32]int64, err error) {
 	subject := kafkaconn.Subject{Config: &c.Conn, Topic: c.Topic, Right: "Read", Group: c.Group}
 	starts, err := admin.ListStartOffsets(ctx, c.Topic)
 	ends, eerr := admin.ListCommittedOffsets(ctx, c.Topic)
-	if err = errors.Join(err, eerr); err != nil {
-		return nil, kafkaconn.Explain(err, subject)
+	done, derr := groupOffsets(ctx, admin, c.Group)
+	if err = errors.Join(err, eerr, derr); err != nil {
+		return nil, nil, kafkaconn.Explain(err, subject)
 	}
-	at := map[int32]int64{}
+	from, to = map[int32]int64{}, map[int32]int64{}
 	var failed error
 	ends.Each(func(o kadm.ListedOffset) {
 		start, _ := starts.Lookup(c.Topic, o.Partition)
+		if behind, ok := done.Lookup(c.Topic, o.Partition); ok {
+			start.Offset = max(start.Offset, behind.At)
+		}
 		switch {
 		case errors.Is(o.Err, kerr.UnknownTopicOrPartition):
 		case o.Err != nil:
 			failed = kafkaconn.Explain(o.Err, subject)
 		case o.Offset > start.Offset:
-			at[o.Partition] = o.Offset
+			from[o.Partition], to[o.Partition] = start.Offset, o.Offset
 		}
 	})
-	return at, failed
+	return from, to, failed
+}
+
+// groupOffsets are a group's offsets; none of one that there is not yet.
+func groupOffsets(ctx context.Context, admin *kadm.Client, group string) (kadm.OffsetResponses, error) {
+	offsets, err := admin.FetchOffsets(ctx, group)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, nil
+	}
+	return offsets, err
 }
 
 // tells fails unless the table's rows tell where they came from.
@@ -187,6 +217,24 @@ func (r *replay) wait(ctx context.Context, admin *kadm.Client, c *KafkaConfig, e
 
 // origin is where a dead letter's record was from, as its headers say.
 func (r *replay) origin(fetched *pipeline.Origin, rec *kgo.Record) (*pipeline.Origin, int64, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l, ok := r.letter(rec)
+	if !ok {
+		r.unfit[fmt.Sprint(rec.Partition, "/", rec.Offset)] = true
+		return nil, 0, false
+	}
+	key := originKey{fetched.Account, l.topicID, l.part}
+	o := r.origins[key]
+	if o == nil {
+		o = &pipeline.Origin{Account: fetched.Account, Partition: l.part, TopicID: l.topicID}
+		r.origins[key] = o
+	}
+	return o, l.offset, true
+}
+
+// letter reads a record's headers; false: it cannot be replayed into our table.
+func (r *replay) letter(rec *kgo.Record) (letter, bool) {
 	h := map[string]string{}
 	for _, x := range rec.Headers {
 		h[x.Key] = string(x.Value)
@@ -194,106 +242,7 @@ func (r *replay) origin(fetched *pipeline.Origin, rec *kgo.Record) (*pipeline.Or
 	part, err := strconv.ParseInt(h["partition"], 10, 32)
 	offset, oerr := strconv.ParseInt(h["offset"], 10, 64)
 	if err != nil || oerr != nil || h["millrace"] != deadLetterVersion || h["topic_id"] == "" || h["table"] != r.table || h["truncated"] != "" {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.unfit[fmt.Sprint(rec.Partition, "/", rec.Offset)] = true
-		return nil, 0, false
+		return letter{}, false
 	}
-	key := originKey{fetched.Account, h["topic_id"], int32(part)}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	o := r.origins[key]
-	if o == nil {
-		o = &pipeline.Origin{Account: fetched.Account, Partition: int32(part), TopicID: h["topic_id"]}
-		r.origins[key] = o
-	}
-	return o, offset, true
-}
-
-// replayOutput leaves out what the table has, and what comes twice. Batches
-// whose question is not answered yet have a goroutine each; Close waits for
-// them.
-type replayOutput struct {
-	*starrocks.Output
-	replay *replay
-	report func(error)
-	ctx    context.Context
-	stop   context.CancelFunc
-	asking sync.WaitGroup
-}
-
-// Write implements pipeline.Output.
-func (o *replayOutput) Write(b *pipeline.Batch) {
-	o.asking.Go(func() {
-		if err := o.leaveOut(b); err != nil {
-			b.Done(err)
-			return
-		}
-		o.Output.Write(b)
-	})
-}
-
-// Close implements pipeline.Output.
-func (o *replayOutput) Close(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, o.stop)
-	defer stop()
-	o.asking.Wait()
-	o.stop()
-	return o.Output.Close(ctx)
-}
-
-// leaveOut takes the records out that are in the table already.
-func (o *replayOutput) leaveOut(b *pipeline.Batch) error {
-	offsets := map[*pipeline.Origin][]int64{}
-	for i := range b.Records {
-		r := &b.Records[i]
-		offsets[r.Origin] = append(offsets[r.Origin], r.Offset)
-	}
-	present := map[*pipeline.Origin]map[int64]bool{}
-	for origin, all := range offsets {
-		present[origin] = map[int64]bool{}
-		for some := range slices.Chunk(all, replayAsk) {
-			if err := o.ask(origin, some, present[origin]); err != nil {
-				return err
-			}
-		}
-	}
-	o.replay.mu.Lock()
-	defer o.replay.mu.Unlock()
-	kept := 0
-	for i := range b.Records {
-		r := &b.Records[i]
-		seen := present[r.Origin]
-		l := letter{r.Origin.TopicID, r.Origin.Partition, r.Offset}
-		if seen[r.Offset] {
-			if !o.replay.sent[l] {
-				o.replay.present[l] = true
-			}
-			b.Delivered(b.SpanOf(i), 1)
-			continue
-		}
-		o.replay.sent[l] = true
-		seen[r.Offset] = true // the same letter may have been stored twice
-		b.Records[kept], b.Records[i] = b.Records[i], b.Records[kept]
-		kept++
-	}
-	b.Records = b.Records[:kept]
-	return nil
-}
-
-// ask repeats the question until it is answered.
-func (o *replayOutput) ask(origin *pipeline.Origin, offsets []int64, into map[int64]bool) error {
-	for wait := askAgain; ; wait = min(wait*2, askSeldom) {
-		present, err := o.Present(o.ctx, origin.TopicID, origin.Partition, offsets)
-		o.report(err)
-		if err == nil {
-			for at := range present {
-				into[at] = true
-			}
-			return nil
-		}
-		if !idle(o.ctx, wait) {
-			return context.Cause(o.ctx)
-		}
-	}
+	return letter{h["topic_id"], int32(part), offset}, true
 }

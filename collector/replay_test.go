@@ -13,11 +13,11 @@ import (
 	"millrace/outputs/starrocks/starrockstest"
 )
 
-// replayAll replays and returns what it prints.
-func (w *world) replayAll() (string, error) {
+// replayAll replays, with changes to the configuration, and returns what it prints.
+func (w *world) replayAll(oldnew ...string) (string, error) {
 	w.t.Helper()
 	text := fmt.Sprintf(testYAML, w.t.TempDir(), strings.Join(w.b.addrs, ","), w.srv.URL(), w.srv.MySQLAddr())
-	f, err := config.Parse("test.yaml", []byte(text))
+	f, err := config.Parse("test.yaml", []byte(strings.NewReplacer(oldnew...).Replace(text)))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestReplay(t *testing.T) {
 	w.want = append(w.want, "bad-a3-0", "bad-a17-0", "bad-b49-0")
 	expect(3, 0, 1)
 	expect(0, 0, 1)
-	if _, err := w.b.admin.DeleteGroup(t.Context(), testGroup+replayGroup); err != nil {
+	if _, err := w.b.admin.DeleteGroup(t.Context(), testGroup+".kong"+replayGroup); err != nil {
 		t.Fatal(err)
 	}
 	said, err := w.replayAll() // all letters there ever were

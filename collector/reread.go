@@ -66,6 +66,7 @@ func (s *source) resend(r reread) {
 		return
 	case b == nil, !d.leads, s.isDraining:
 		d.lane.busy = false
+		s.health.set("plan "+d.plan.Label, nil)
 		discard(b)
 		s.handOverForeign(d)
 		for _, c := range d.cuts {

@@ -70,8 +70,11 @@ func (s *source) hold(p *partition) {
 	p.moved()
 }
 
-// free lets a partition be read again, from its low offset.
+// free lets a partition be read again, from its low offset, unless it stands.
 func (s *source) free(p *partition) {
+	if p.stands {
+		return
+	}
 	p.lane.drop(p) // what is still queued is read again, too
 	p.held, p.rewind = false, p.begun
 	s.pause(p)
@@ -201,6 +204,7 @@ func (s *source) decide(v verdict) {
 		d.stop()
 	}
 	if len(ours) == 0 || s.isDraining {
+		s.health.set("plan "+d.plan.Label, nil)
 		return
 	}
 	switch v.fate {

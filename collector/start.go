@@ -127,16 +127,25 @@ func (s *source) askOffsets(former map[int32]offset) (map[int32]stored, topic, e
 func (s *source) askTopic(ctx context.Context) (topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	m, err := kadm.NewClient(s.client).Metadata(ctx, s.config.Topic)
+	of, err := identify(ctx, kadm.NewClient(s.client), s.config.Topic)
+	if err != nil {
+		return of, fmt.Errorf("describe topic %q: %w", s.config.Topic, kafkaconn.Explain(err, s.subject))
+	}
+	return of, nil
+}
+
+// identify asks which topic one of that name is.
+func identify(ctx context.Context, admin *kadm.Client, name string) (topic, error) {
+	m, err := admin.Metadata(ctx, name)
 	if err == nil {
-		err = m.Topics[s.config.Topic].Err
+		err = m.Topics[name].Err
 	}
 	if err != nil {
-		return topic{}, fmt.Errorf("describe topic %q: %w", s.config.Topic, kafkaconn.Explain(err, s.subject))
+		return topic{}, err
 	}
-	id := m.Topics[s.config.Topic].ID
+	id := m.Topics[name].ID
 	if id == (kadm.TopicID{}) { // brokers before 2.8 have none
-		return topic{s.config.Topic, m.Cluster}, nil
+		return topic{name, m.Cluster}, nil
 	}
 	return topic{base64.RawURLEncoding.EncodeToString(id[:]), m.Cluster}, nil // as Kafka's own tools print it
 }
@@ -204,6 +213,8 @@ func (s *source) begin(started map[int32]stored) {
 		p.origin = &pipeline.Origin{Account: p.account, Partition: id, TopicID: s.topic.id}
 		if st.at.at >= 0 {
 			p.begin(st.at)
+		} else if p.thrown != nil {
+			p.begin(*p.thrown)
 		}
 		n, err := readNote(st.metadata, id)
 		switch {
@@ -229,6 +240,7 @@ func (s *source) begin(started map[int32]stored) {
 // stand holds a partition until somebody has decided and we are started again.
 func (s *source) stand(p *partition, why error) {
 	s.hold(p)
+	p.stands = true
 	s.health.set(planPart(p.id), why)
 }
 
@@ -287,6 +299,9 @@ func (s *source) check(p *partition, from int64) {
 func (s *source) checked(c check) {
 	p := c.part
 	if p.lost {
+		if s.parts[p.id] == nil {
+			s.health.set(planPart(p.id), nil)
+		}
 		return
 	}
 	if c.found {

@@ -2,16 +2,26 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"millrace/demo/audit"
+	"millrace/outputs/starrocks/starrockstest"
 )
 
-// patience is how long a check waits without any progress before it gives up.
-const patience = 20 * time.Second
+// patience is how long a check waits without any progress before it gives up:
+// longer than load.max_backoff and than a collector leaves a load alone that
+// somebody else began, which under faults may come one after another.
+func (c *check) patience() time.Duration {
+	if len(c.opts.faults)+c.opts.outages > 0 {
+		return time.Minute
+	}
+	return 20 * time.Second
+}
 
 // check is one run with a bounded number of lines and both ends restarted in
 // the middle.
@@ -20,6 +30,9 @@ type check struct {
 	out   io.Writer
 	book  *audit.Book
 	began time.Time
+	// due bounds the lines that are written: each end is struck while lines
+	// flow, however long it takes until the one before is ready again.
+	due atomic.Int64
 }
 
 // run writes all lines while it disturbs both ends, waits for the rows and
@@ -32,8 +45,9 @@ func (c *check) run(ctx context.Context) (*result, error) {
 	c.began = time.Now()
 	c.node.limit = c.opts.lines
 	all.Go(func() { c.flow.run(ctx) })
-	disturbed := make(chan error, 1)
+	disturbed := make(chan error, 2)
 	all.Go(func() { disturbed <- c.disturb(ctx) })
+	all.Go(func() { disturbed <- c.outages(ctx) })
 	if err := c.write(ctx, c.rate, c.between()); err != nil {
 		return nil, fmt.Errorf("write lines: %w", err)
 	}
@@ -43,7 +57,7 @@ func (c *check) run(ctx context.Context) (*result, error) {
 	c.say("all lines are written: %s of which %d in pieces of 16 KiB, %d health checks that are to be dropped; %d lines of other containers, %d rotations, %d container restarts",
 		group3(c.node.counts.due()), c.node.counts.long.Load(), c.node.counts.health.Load(),
 		c.node.counts.other.Load(), c.node.rotations(), c.node.counts.restarts.Load())
-	if err := <-disturbed; err != nil {
+	if err := errors.Join(<-disturbed, <-disturbed); err != nil {
 		return nil, err
 	}
 	if err := c.settle(ctx); err != nil {
@@ -52,7 +66,12 @@ func (c *check) run(ctx context.Context) (*result, error) {
 	return c.verdict(ctx)
 }
 
-func (c *check) rate(time.Time) float64 { return c.opts.rate }
+func (c *check) rate(time.Time) float64 {
+	if c.node.counts.due() >= c.due.Load() {
+		return 0
+	}
+	return c.opts.rate
+}
 
 // between has one container restart when four tenths of the lines are written.
 func (c *check) between() func() error {
@@ -76,7 +95,9 @@ func (c *check) between() func() error {
 // spread moments.
 func (c *check) disturb(ctx context.Context) error {
 	rounds := 1 + c.opts.kills
+	defer c.due.Store(c.opts.lines)
 	for i := range 2 * rounds {
+		c.due.Store(c.opts.lines * int64(i+2) / int64(2*rounds+1))
 		if !c.waitLines(ctx, c.opts.lines*int64(i+1)/int64(2*rounds+1)) {
 			return nil
 		}
@@ -88,6 +109,23 @@ func (c *check) disturb(ctx context.Context) error {
 			return err
 		}
 		if err := c.waitReady(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// outages stops StarRocks' backend at evenly spread moments.
+func (c *check) outages(ctx context.Context) error {
+	for i := range c.opts.outages {
+		if !c.waitLines(ctx, c.opts.lines*int64(2*i+1)/int64(2*c.opts.outages)) {
+			return nil
+		}
+		c.warehouse.breakDown()
+		c.say("StarRocks' backend is away for two seconds, after %s lines", group3(c.node.counts.due()))
+		away := time.Now()
+		poll(ctx, 100*time.Millisecond, func() bool { return time.Since(away) > 2*time.Second })
+		if err := c.warehouse.mend(); err != nil {
 			return err
 		}
 	}
@@ -107,7 +145,7 @@ func (c *check) strike(ctx context.Context, e *end, kill bool) error {
 			time.Since(began).Round(time.Millisecond), group3(c.node.counts.due()))
 		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := context.WithTimeout(ctx, c.patience())
 	defer cancel()
 	var pending int64
 	if !poll(limited, 5*time.Millisecond, func() bool {
@@ -117,7 +155,7 @@ func (c *check) strike(ctx context.Context, e *end, kill bool) error {
 		}
 		return err == nil && pending > 0
 	}) {
-		return fmt.Errorf("kill the %s: it held no lines for %s", e.child.name, patience)
+		return fmt.Errorf("kill the %s: it held no lines for %s", e.child.name, c.patience())
 	}
 	e.child.Kill(ctx)
 	c.say("killed the %s (SIGKILL) with %d lines under way, after %s lines", e.child.name, pending, group3(c.node.counts.due()))
@@ -126,7 +164,7 @@ func (c *check) strike(ctx context.Context, e *end, kill bool) error {
 
 // waitReady waits until a restarted end says that it is ready.
 func (c *check) waitReady(ctx context.Context, e *end) error {
-	limited, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := context.WithTimeout(ctx, c.patience())
 	defer cancel()
 	reason := "it does not answer"
 	if poll(limited, 50*time.Millisecond, func() bool {
@@ -141,7 +179,7 @@ func (c *check) waitReady(ctx context.Context, e *end) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	return fmt.Errorf("the %s is not ready after %s: %s", e.child.name, patience, reason)
+	return fmt.Errorf("the %s is not ready after %s: %s", e.child.name, c.patience(), reason)
 }
 
 // poll asks until the answer is yes, or the context ends.
@@ -178,7 +216,7 @@ func (c *check) settle(ctx context.Context) error {
 		}
 		quiet := time.Since(moved)
 		done := s.Rows >= c.node.counts.due() && *s.Kafka == *s.Committed && *s.Kafka >= 0
-		return c.broken() != nil || done && quiet > 1500*time.Millisecond || quiet > patience
+		return c.broken() != nil || done && quiet > 1500*time.Millisecond || quiet > c.patience()
 	})
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("wait for the rows: %w", err)
@@ -194,6 +232,7 @@ func (c *check) verdict(ctx context.Context) (*result, error) {
 	}
 	r.p99 = c.flow.p99()
 	r.faults = append(r.faults, c.ledgers(ctx)...)
+	c.strikes()
 	for _, s := range append(r.Samples, r.faults...) {
 		c.say("FAULT %s", s)
 	}
@@ -216,6 +255,19 @@ func (c *check) ledgers(ctx context.Context) (faults []string) {
 		}
 	}
 	return faults
+}
+
+// strikes says what befell loads and labels.
+func (c *check) strikes() {
+	said := map[starrockstest.FaultKind]bool{}
+	for _, f := range c.opts.faults {
+		if !said[f.Kind] {
+			said[f.Kind] = true
+			c.say("fault %q struck %d times", f.Kind, c.warehouse.Struck(f.Kind))
+		}
+	}
+	s := c.warehouse.Stats()
+	c.say("StarRocks took %d loads, forgot %d labels and was asked for a forgotten one %d times", s.Loads, s.Evicted, s.Forgotten)
 }
 
 // say reports a moment of the check.

@@ -37,12 +37,16 @@ func (w *warehouse) compare(ctx context.Context, book *audit.Book) (*result, err
 	if r.Unexpected+r.WrongTime+r.WrongKST > 0 {
 		r.faults = append(r.faults, fmt.Sprintf("unexpected=%d wrong_time=%d wrong_kst_time=%d", r.Unexpected, r.WrongTime, r.WrongKST))
 	}
-	for _, q := range []struct{ where, fault string }{
+	suspects := []struct{ where, fault string }{
 		{"get_json_string(kubernetes, '$.namespace_name') <> 'kong' OR get_json_string(kubernetes, '$.container_name') <> 'proxy'" +
 			" OR get_json_string(kubernetes, '$.labels.environment') = 'dev'", "rows say that they come from containers that are not selected"},
 		{"logtag <> 'F'", "rows hold a piece of a line"},
 		{"message LIKE '127.0.0.1 %'", "rows should have been dropped by the filter"},
-	} {
+	}
+	if w.provenance {
+		suspects = append(suspects, struct{ where, fault string }{"kafka_topic_id IS NULL OR kafka_partition IS NULL OR kafka_offset IS NULL", "rows do not tell where they came from"})
+	}
+	for _, q := range suspects {
 		n, err := w.count(ctx, "SELECT count(*) FROM "+table+" WHERE "+q.where)
 		if err != nil {
 			return nil, err

@@ -92,7 +92,7 @@ func (d *demo) far(secrets map[string]string) error {
 		return err
 	}
 	d.onClose(d.cluster.close)
-	if d.warehouse, err = startWarehouse(filepath.Join(d.dir, "starrocks"), secrets); err != nil {
+	if d.warehouse, err = startWarehouse(filepath.Join(d.dir, "starrocks"), secrets, d.opts); err != nil {
 		return err
 	}
 	d.onClose(d.warehouse.close)
@@ -123,10 +123,14 @@ func (d *demo) ends(program string) error {
 	if err != nil {
 		return err
 	}
+	unknown := "stop" // cannot happen: the rows tell
+	if !d.warehouse.provenance {
+		unknown = "resend" // or a kill between a plan and its load might need somebody to look
+	}
 	values := map[string]string{
 		"Dir": d.dir, "Node": nodeName, "Selector": selector,
 		"Kafka": d.cluster.addr(), "Topic": topic, "Group": group,
-		"StarRocks": d.warehouse.URL(), "Query": d.warehouse.MySQLAddr(), "Database": database, "Table": table,
+		"StarRocks": d.warehouse.URL(), "Query": d.warehouse.MySQLAddr(), "Database": database, "Table": table, "Unknown": unknown,
 		"AgentAdmin": fmt.Sprintf("127.0.0.1:%d", agentPort), "CollectorAdmin": fmt.Sprintf("127.0.0.1:%d", collectorPort),
 	}
 	if d.collector, err = d.end(program, "collector", values["CollectorAdmin"], values); err != nil {

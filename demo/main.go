@@ -5,7 +5,8 @@
 //
 // With -check it writes a bounded number of lines, restarts both ends in the
 // middle, compares the table with what was written and ends: with exit code 0
-// only if no line is lost and none is repeated.
+// only if no line is lost and none is repeated. -fault, -label-keep and -outage
+// make StarRocks misbehave meanwhile.
 package main
 
 import (

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"millrace/outputs/starrocks/starrockstest"
 )
 
 // options are the flags.
@@ -19,6 +21,10 @@ type options struct {
 	page     string
 	millrace string
 	keep     int64
+	table    string // plainTable or provenanceTable
+	faults   []starrockstest.Fault
+	labels   int
+	outages  int
 }
 
 // errUsage means that the flags were wrong and flag has said so.
@@ -37,11 +43,15 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	f.StringVar(&o.page, "page", "127.0.0.1:8088", "address of the page; a busy port is replaced by a free one")
 	f.StringVar(&o.millrace, "millrace", "", "the millrace program to run (default: built from this module)")
 	f.Int64Var(&o.keep, "keep", 500_000, "rows after which the table is emptied, since the stand-in holds them in memory")
+	f.StringVar(&o.table, "table", provenanceTable, "provenance: the recommended table, whose rows tell where they came from; plain: the one of the Logging operator's users, with load.on_unknown: resend")
+	f.Func("fault", `what the StarRocks stand-in does wrong, as "drop after commit,times=-1,chance=0.05"; may be given more than once`, o.addFault)
+	f.IntVar(&o.labels, "label-keep", 1000, "labels that the stand-in remembers; with few of them a plain table cannot be right")
+	f.IntVar(&o.outages, "outage", 0, "with -check: how often StarRocks' backend is away for two seconds")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	if f.NArg() > 0 || o.lines < 1 || o.rate < 0 || o.kills < 0 || o.keep < 1 {
-		fmt.Fprintln(out, "demo: no arguments, and no number below its least value")
+	if err := o.validate(f.NArg()); err != nil {
+		fmt.Fprintln(out, "demo:", err)
 		f.Usage()
 		return nil, errUsage
 	}
@@ -52,6 +62,23 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 		}
 	}
 	return o, nil
+}
+
+// validate says what is wrong with the values, or nil.
+func (o *options) validate(arguments int) error {
+	if arguments > 0 || o.lines < 1 || o.rate < 0 || o.kills < 0 || o.keep < 1 || o.labels < 1 || o.outages < 0 {
+		return errors.New("no arguments, and no number below its least value")
+	}
+	if definitions[o.table] == "" {
+		return fmt.Errorf("-table is %s or %s, not %q", plainTable, provenanceTable, o.table)
+	}
+	return nil
+}
+
+func (o *options) addFault(spec string) error {
+	f, err := starrockstest.ParseFault(spec)
+	o.faults = append(o.faults, f)
+	return err
 }
 
 // workFolder makes the work folder; remove gives it up again, unless the user

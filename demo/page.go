@@ -39,7 +39,8 @@ func newPage(d *demo) *page {
 	}}
 }
 
-// handler serves the page, its data, and the buttons.
+// handler serves the page, its data, the buttons, and under /starrocks/ the
+// switches of the stand-in.
 func (p *page) handler() http.Handler {
 	files, err := fs.Sub(pageFiles, "page")
 	if err != nil {
@@ -52,6 +53,10 @@ func (p *page) handler() http.Handler {
 	mux.HandleFunc("GET /api/charts", p.serveCharts)
 	mux.HandleFunc("GET /api/newest", p.serveNewest)
 	mux.HandleFunc("POST /api/do/{act}", p.serveAct)
+	control := http.StripPrefix("/starrocks", p.warehouse.Control())
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		mux.Handle(method+" /starrocks/", control)
+	}
 	guarded := http.NewCrossOriginProtection().Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'self'; style-src 'self' 'unsafe-inline'")

@@ -63,7 +63,7 @@ func exhibit(t *testing.T) (*demo, *httptest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &demo{opts: &options{rate: 100}, dir: t.TempDir(), program: self}
+	d := &demo{opts: &options{rate: 100, table: plainTable, labels: 1000}, dir: t.TempDir(), program: self}
 	if err := d.start(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -105,9 +105,58 @@ func get(t *testing.T, srv *httptest.Server, path string, into any) *http.Respon
 func TestPage(t *testing.T) {
 	d, srv := exhibit(t)
 	t.Run("state and flow", func(t *testing.T) { testStateAndFlow(t, d, srv) })
+	t.Run("switches of the stand-in", func(t *testing.T) { testSwitches(t, d, srv) })
 	t.Run("asks nobody else", func(t *testing.T) { testAsksNobodyElse(t, srv) })
 	t.Run("buttons", func(t *testing.T) { testButtons(t, d, srv) })
 	t.Run("the unknown is unknown", func(t *testing.T) { testUnknown(t, d, srv) })
+}
+
+// Faults are switched on and off while it runs, but not by a page elsewhere.
+func testSwitches(t *testing.T, d *demo, srv *httptest.Server) {
+	ask := func(method, path, body, origin string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if origin != "" {
+			req.Header.Set("Origin", origin)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if code := ask(http.MethodPost, "/starrocks/faults", "frontend 500", "http://elsewhere.example.com"); code != http.StatusForbidden {
+		t.Errorf("a page of another origin plants a fault: %d", code)
+	}
+	if code := ask(http.MethodPost, "/starrocks/faults", "frontend 500,times=-1", ""); code != http.StatusOK {
+		t.Errorf("a fault is planted: %d", code)
+	}
+	loadState := func() int {
+		t.Helper()
+		resp, err := http.Get(d.warehouse.URL() + "/api/" + database + "/get_load_state?label=x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if code := loadState(); code != http.StatusInternalServerError {
+		t.Errorf("under the fault it answers %d", code)
+	}
+	if code := ask(http.MethodDelete, "/starrocks/faults", "", ""); code != http.StatusOK {
+		t.Errorf("faults are forgotten: %d", code)
+	}
+	var state struct{ Struck map[string]int }
+	if get(t, srv, "/starrocks/", &state); state.Struck["frontend 500"] != 1 {
+		t.Errorf("it struck %v", state.Struck)
+	}
+	if code := loadState(); code == http.StatusInternalServerError {
+		t.Error("a fault that was forgotten strikes")
+	}
 }
 
 func testStateAndFlow(t *testing.T, d *demo, srv *httptest.Server) {

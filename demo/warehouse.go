@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 
 	"millrace/demo/audit"
@@ -18,23 +19,40 @@ const (
 	table    = "kong_log_events"
 )
 
+// The values of -table.
+const (
+	plainTable      = "plain"
+	provenanceTable = "provenance"
+)
+
+// definitions are the tables to choose from, which differ in more than the name.
+var definitions = map[string]string{plainTable: ddl.KongLogEvents, provenanceTable: ddl.Recommended}
+
 // warehouse is the stand-in StarRocks and a connection to it, as a dashboard
 // would have it: over the MySQL protocol, with the right to select.
 type warehouse struct {
 	*starrockstest.Server
-	db        *sql.DB
-	broken    atomic.Bool
-	truncated atomic.Int64 // rows given up by trim
+	db         *sql.DB
+	provenance bool // rows tell where they came from
+	broken     atomic.Bool
+	truncated  atomic.Int64 // rows given up by trim
 }
 
-func startWarehouse(dir string, secrets map[string]string) (*warehouse, error) {
+// startWarehouse starts it with the table and the faults of the options. A
+// folder that has a table already keeps it.
+func startWarehouse(dir string, secrets map[string]string, opts *options) (*warehouse, error) {
 	srv, err := starrockstest.New(starrockstest.Config{
 		Dir: dir,
-		DDL: []string{"CREATE DATABASE IF NOT EXISTS " + database + ";", ddl.KongLogEvents},
+		DDL: []string{"CREATE DATABASE IF NOT EXISTS " + database + ";", definitions[opts.table]},
 		Users: []starrockstest.User{
 			{Name: "millrace", Password: secrets["starrocks"], Insert: true, Select: true},
 			{Name: "dashboard", Password: secrets["dashboard"], Select: true},
 		},
+		Set: map[string]string{
+			"label_keep_max_num":                strconv.Itoa(opts.labels),
+			"transaction_clean_interval_second": "0", // at once
+		},
+		Faults: opts.faults,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start the StarRocks stand-in: %w", err)
@@ -45,7 +63,7 @@ func startWarehouse(dir string, secrets map[string]string) (*warehouse, error) {
 		return nil, fmt.Errorf("open the MySQL connection: %w", err)
 	}
 	db.SetMaxOpenConns(2)
-	return &warehouse{Server: srv, db: db}, nil
+	return &warehouse{Server: srv, db: db, provenance: opts.table == provenanceTable}, nil
 }
 
 func (w *warehouse) close() {

@@ -26,7 +26,7 @@ type shelf struct {
 // their rows as change leaves them.
 func store(t *testing.T, start time.Time, count int, change func(rows []map[string]any) []map[string]any) *shelf {
 	t.Helper()
-	w, err := startWarehouse("", map[string]string{"starrocks": "s", "dashboard": "d"})
+	w, err := startWarehouse("", map[string]string{"starrocks": "s", "dashboard": "d"}, &options{table: plainTable, labels: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,9 @@ type Claim struct {
 	// as long as the far end remembers it, it remembers this one. Empty: none
 	// is known.
 	After string
+	// Scattered says that other batches have the records between these: only
+	// their own offsets say whether they are there.
+	Scattered bool
 	// Lost is closed when another process decides about the ID: nothing is
 	// sent any more, and the batch is Done with an error unless it is in. Nil:
 	// never.

@@ -8,11 +8,11 @@ import (
 )
 
 // recommended is the table that create_table makes, for the fields of a record
-// as the agent writes it: a partition a day, rows spread over the buckets in
-// turn, and columns that tell where each row came from (STREAM_LOAD.md;
-// expression partitions and random buckets need StarRocks 3.1). How many copies
-// it keeps is the cluster's default; rows stay until somebody drops their
-// partition.
+// as the agent writes it: a partition a day of which two weeks are kept, three
+// copies, rows spread over the buckets in turn, columns that tell where each row
+// came from, and Korean time and namespace as the dashboards ask for them
+// (expression_partitioning.md, generated_columns.md; StarRocks 3.1 and later).
+// With no columns mapped it is manifests/starrocks/kong_log_events_recommended.sql.
 func recommended(cfg *Config) string {
 	var columns []string
 	taken := map[string]bool{}
@@ -37,7 +37,11 @@ func recommended(cfg *Config) string {
 	add(partitionColumn, "INT")
 	add(offsetColumn, "BIGINT")
 	at := columnOf(cfg.Columns, timeField)
-	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS `%s`.`%s` (\n%s\n) ENGINE = OLAP\nDUPLICATE KEY(`%s`)\nPARTITION BY date_trunc('day', `%s`)\nDISTRIBUTED BY RANDOM",
+	add("kst_time", "DATETIME AS convert_tz(`"+at+"`, 'UTC', 'Asia/Seoul')")
+	add("ns", "VARCHAR(256) AS get_json_string(`"+columnOf(cfg.Columns, "kubernetes")+"`, '$.namespace_name')")
+	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS `%s`.`%s` (\n%s\n) ENGINE = OLAP\nDUPLICATE KEY(`%s`)\n"+
+		"PARTITION BY date_trunc('day', `%s`)\nDISTRIBUTED BY RANDOM\n"+
+		`PROPERTIES ("replication_num" = "3", "partition_live_number" = "14", "bloom_filter_columns" = "ns")`,
 		cfg.Database, cfg.Table, strings.Join(columns, ",\n"), at, at)
 }
 
@@ -54,7 +58,7 @@ func (d *destination) create(ctx context.Context) error {
 		return nil
 	}
 	return d.remote.fault(d.cfg.QueryAddr, "the table cannot be created: "+queryReason(err),
-		"create the database and GRANT CREATE TABLE ON it to the user, or create the table by hand and set create_table to false")
+		"create the database and GRANT CREATE TABLE ON it to the user, or create the table by hand (with fewer than three backends, that is the way to fewer copies) and set create_table to false")
 }
 
 // question is a query and what goes into its placeholders.

@@ -8,8 +8,24 @@ import (
 	"sync"
 	"testing"
 
+	ddl "millrace/manifests/starrocks"
 	"millrace/outputs/starrocks/starrockstest"
 )
+
+// Whoever creates the table by hand and whoever leaves it to the collector get
+// the same one.
+func TestRecommendedTableIsTheManifests(t *testing.T) {
+	var shipped []string
+	for l := range strings.Lines(ddl.Recommended) {
+		if !strings.HasPrefix(l, "--") && l != "USE quickstart;\n" {
+			shipped = append(shipped, l)
+		}
+	}
+	made := strings.Replace(recommended(&Config{Database: "quickstart", Table: "kong_log_events"}), "`quickstart`.", "", 1) + ";\n"
+	if want := strings.Join(shipped, ""); made != want {
+		t.Errorf("create_table makes\n%s\nthe manifest is\n%s", made, want)
+	}
+}
 
 func TestCreateTable(t *testing.T) {
 	r := newRig(t, func(c *starrockstest.Config) {
@@ -17,11 +33,11 @@ func TestCreateTable(t *testing.T) {
 		c.Users[0].Admin = true
 	}, func(o *Options, _ *starrockstest.Server) {
 		o.Config.CreateTable = true
-		o.Config.Columns = map[string]string{"kubernetes.pod_name": "pod", "message": "text"}
+		o.Config.Columns = map[string]string{"kubernetes": "k8s", "kubernetes.pod_name": "pod", "message": "text"}
 	})
-	r.delivered(r.write(`{"time":"2026-08-21T08:15:30Z","message":"one","kubernetes":{"pod_name":"kong-1"}}`))
-	want := []string{"2026-08-21 08:15:30 +0000 UTC|one|kong-1|" + testTopicID + "|0|0"}
-	if got := r.rows("time", "text", "pod", "kafka_topic_id", "kafka_partition", "kafka_offset"); !slices.Equal(got, want) {
+	r.delivered(r.write(`{"time":"2026-08-21T08:15:30Z","message":"one","kubernetes":{"pod_name":"kong-1","namespace_name":"kong"}}`))
+	want := []string{"2026-08-21 08:15:30 +0000 UTC|2026-08-21 17:15:30 +0000 UTC|one|kong-1|kong|" + testTopicID + "|0|0"}
+	if got := r.rows("time", "kst_time", "text", "pod", "ns", "kafka_topic_id", "kafka_partition", "kafka_offset"); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

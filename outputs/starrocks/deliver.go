@@ -70,7 +70,7 @@ func (o *Output) attempt(ctx context.Context, s *shipment) error {
 	}
 	if err := a.counts(s.rows); err != nil {
 		return &haltError{d.remote.fault(d.remote.base(), "label "+s.label+": "+err.Error(),
-			"the load is committed and the pipeline waits: compare the rows of "+offsets(s.ranges)+" with the topic, and before restarting "+moveOffsets(s))}
+			"the load is committed and the pipeline waits: compare the rows of "+offsets(s.ranges)+" with the topic; a restart goes on behind them")}
 	}
 	if a.Status == "Success" {
 		o.metrics.visible.Inc()
@@ -79,6 +79,9 @@ func (o *Output) attempt(ctx context.Context, s *shipment) error {
 		}
 	} else {
 		o.metrics.publishTimeout.Inc()
+		if o.wait {
+			return d.remote.fault(d.remote.base(), "label "+s.label+" is committed and not visible yet", "nothing has to be done")
+		}
 	}
 	return nil
 }
@@ -132,13 +135,6 @@ func (c *remote) rowReason(ctx context.Context, errorURL string) string {
 	line, _, _ := strings.Cut(string(text), "\n")
 	line, _, _ = strings.Cut(line, "Row:")
 	return strings.TrimPrefix(line, "Error: ")
-}
-
-// moveOffsets is how to restart after a load that is in without being
-// acknowledged: what is read again goes under a new label. Loads that ran at
-// the same time may be in, too, and none behind the open one is committed.
-func moveOffsets(s *shipment) string {
-	return "move the group's offset of " + ends(s.ranges) + " (or to after what the table holds of later loads), or a restart loads them again"
 }
 
 // sleep waits for d; it fails when ctx ends first.

@@ -7,13 +7,14 @@ import (
 	"millrace/internal/pipeline"
 )
 
-// rangesOf lists what a batch holds, by partition.
+// rangesOf lists what a batch holds, by partition; a scattered batch's offsets
+// that follow on each other.
 func rangesOf(b *pipeline.Batch) []Range {
 	ranges := make([]Range, 0, len(b.Spans))
 	last := -1
 	for i := range b.Records {
 		r, span := &b.Records[i], b.SpanOf(i)
-		if span != last {
+		if span != last || !ranges[len(ranges)-1].of(r.Origin) || b.Claim.Scattered && r.Offset != ranges[len(ranges)-1].End {
 			ranges = append(ranges, Range{Name: b.Spans[span].Account.Name, TopicID: r.Origin.TopicID, Partition: r.Origin.Partition, Start: r.Offset})
 			last = span
 		}
@@ -22,15 +23,14 @@ func rangesOf(b *pipeline.Batch) []Range {
 	return ranges
 }
 
+// of says whether records of an origin are of the range's partition.
+func (r *Range) of(o *pipeline.Origin) bool {
+	return r.TopicID == o.TopicID && r.Partition == o.Partition
+}
+
 // offsets names the ranges from their first to their last offset.
 func offsets(ranges []Range) string {
 	return listed(ranges, func(r Range) string { return fmt.Sprintf("%s %d to %d", r.Name, r.Start, r.End-1) })
-}
-
-// ends names the offsets after the ranges, which a group's offsets can be set
-// to.
-func ends(ranges []Range) string {
-	return listed(ranges, func(r Range) string { return fmt.Sprintf("%s to %d", r.Name, r.End) })
 }
 
 func listed(ranges []Range, text func(Range) string) string {

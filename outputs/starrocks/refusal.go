@@ -26,7 +26,7 @@ func (r *refusal) Error() string { return r.err.Error() }
 func (o *Output) onRefusal(ctx context.Context, b *pipeline.Batch, s *slot, r *refusal) (again bool, err error) {
 	d := r.from
 	if r.rows && d.cfg.QueryAddr != "" {
-		changed, err := o.altered(ctx, d, s)
+		changed, err := o.altered(ctx, d)
 		if changed || err != nil {
 			return changed, err
 		}
@@ -41,7 +41,7 @@ func (o *Output) onRefusal(ctx context.Context, b *pipeline.Batch, s *slot, r *r
 
 // altered compares the table with what the refused rows were made for. It waits,
 // and says why, while the table does not fit the records.
-func (o *Output) altered(ctx context.Context, d *destination, s *slot) (changed bool, err error) {
+func (o *Output) altered(ctx context.Context, d *destination) (changed bool, err error) {
 	wait := minBackoff
 	was := d.shape.Load().table
 	for {
@@ -50,8 +50,8 @@ func (o *Output) altered(ctx context.Context, d *destination, s *slot) (changed 
 			return false, context.Cause(ctx)
 		}
 		if err == nil {
-			if column := s.rows.lacks(t); column != "" {
-				err = d.remote.fault(d.cfg.QueryAddr, "the table does not fit the records: its column "+column+" is NOT NULL and no record has a value for it",
+			if column := d.shape.Load().layout.lacks(t); column != "" {
+				err = d.remote.fault(d.cfg.QueryAddr, "the table does not fit the records: its column "+column+" is NOT NULL and no record had a value for it yet",
 					"alter the table, or fill the column by the key columns or a filter; nothing is skipped")
 			}
 		}
@@ -71,14 +71,14 @@ func (o *Output) altered(ctx context.Context, d *destination, s *slot) (changed 
 }
 
 // lacks is a column that takes no NULL and that nothing ever gave a value:
-// neither the rows at hand nor any before them. Empty if there is none.
-func (e *encoder) lacks(t *table) string {
+// neither the rows at hand nor any before them in this process. Empty if there is none.
+func (l *layout) lacks(t *table) string {
 	for _, c := range t.columns {
 		if !c.required {
 			continue
 		}
-		i := slices.IndexFunc(e.layout.targets, func(known target) bool { return known.name == c.name })
-		known := i >= 0 && (e.filled[i] || c.name == topicColumn || c.name == partitionColumn || c.name == offsetColumn)
+		i := slices.IndexFunc(l.targets, func(known target) bool { return known.name == c.name })
+		known := i >= 0 && (l.targets[i].filled.Load() || c.name == topicColumn || c.name == partitionColumn || c.name == offsetColumn)
 		if !known {
 			return c.name
 		}

@@ -206,6 +206,9 @@ func (c *remote) sendToBackend(ctx context.Context, frontend string, to *url.URL
 	defer cancel()
 	for range maxRedirects {
 		at := to.Scheme + "://" + to.Host
+		if s.fresh != nil && !s.fresh() { // the backend would begin a transaction
+			return nil, c.fault(at, "nothing is sent: "+errStale.Error(), "it is tried again")
+		}
 		resp, err := c.putTo(ctx, to.String(), s)
 		switch {
 		case err != nil && s.mayBeIn():

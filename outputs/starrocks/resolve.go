@@ -55,13 +55,15 @@ func (o *Output) resolve(ctx context.Context, d *destination, l *Lookup) (in boo
 			}
 			return true, nil
 		case stateCommitted:
-			return true, nil
+			if !o.wait {
+				return true, nil
+			}
 		case stateAborted:
-			return false, nil
+			return o.aborted(ctx, d, l)
 		case stateUnknown:
 			return o.unknown(ctx, d, l)
 		}
-		if l.Cancel && time.Since(began) >= cancelAfter {
+		if l.Cancel && state != stateCommitted && time.Since(began) >= cancelAfter {
 			// Whatever the answer is, the next state tells.
 			d.remote.cancel(ctx, l.Label)
 		} else {
@@ -73,6 +75,21 @@ func (o *Output) resolve(ctx context.Context, d *destination, l *Lookup) (in boo
 		}
 		wait = min(wait*2, d.cfg.Load.MaxBackoff, 2*time.Second)
 	}
+}
+
+// aborted decides about a label whose last transaction was aborted. Before that
+// one it may have been in and forgotten: whoever slept over that and begins it
+// again finds out before the first byte, but the transaction is there.
+func (o *Output) aborted(ctx context.Context, d *destination, l *Lookup) (in bool, err error) {
+	select {
+	case <-d.described:
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+	if !d.shape.Load().table.provenance() {
+		return false, nil
+	}
+	return o.unknown(ctx, d, l)
 }
 
 // unknown decides about a label that may have been sent and that StarRocks does

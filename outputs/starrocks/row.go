@@ -29,7 +29,6 @@ type encoder struct {
 	// unreadable counts, per column, the rows whose DATETIME was no certain
 	// moment; the caller sets it to zero.
 	unreadable []int
-	filled     []bool // per column: a row had a value for it, ever
 
 	// Of the row that is being made:
 	at      instant // the line's own time
@@ -45,23 +44,7 @@ type guess struct {
 
 func newEncoder(l *layout) *encoder {
 	n := len(l.targets)
-	return &encoder{layout: l, written: make([]uint32, n), unreadable: make([]int, n), filled: make([]bool, n)}
-}
-
-// with is an encoder for another layout that remembers which columns were
-// filled. e may be nil.
-func (e *encoder) with(l *layout) *encoder {
-	next := newEncoder(l)
-	if e == nil {
-		return next
-	}
-	for i, t := range e.layout.targets {
-		j := slices.IndexFunc(l.targets, func(n target) bool { return n.name == t.name })
-		if j >= 0 {
-			next.filled[j] = e.filled[i]
-		}
-	}
-	return next
+	return &encoder{layout: l, written: make([]uint32, n), unreadable: make([]int, n)}
 }
 
 // append appends the row of one record. at is the line's own time; cut says
@@ -159,8 +142,8 @@ func (e *encoder) member(dst []byte, t *target, m *jsonscan.Member) (out []byte,
 	if !e.once(t) {
 		return dst, false
 	}
-	if m.Kind != jsonscan.Null {
-		e.filled[t.index] = true
+	if m.Kind != jsonscan.Null && !t.filled.Load() {
+		t.filled.Store(true)
 	}
 	dst = append(dst, t.key...)
 	dst, cut = e.value(dst, t, m)

@@ -34,7 +34,7 @@ const rowGrowth = 80
 // an error to StarRocks, while it drops the last of separate objects silently.
 func (s *slot) encode(b *pipeline.Batch, l *layout) {
 	if s.rows == nil || s.rows.layout != l {
-		s.rows = s.rows.with(l)
+		s.rows = newEncoder(l)
 	}
 	s.written, s.bad, s.badSpan = s.written[:0], s.bad[:0], s.badSpan[:0]
 	clear(s.rows.unreadable)

@@ -34,6 +34,9 @@ type Options struct {
 	// Report is told how the output is: nil is fine, an error is one sentence
 	// why it does not get on. It must not block; calls come one at a time.
 	Report func(error)
+	// Visible has batches acknowledged only when their rows can be seen, which
+	// is a moment after they are committed: for a source that asks for rows.
+	Visible bool
 	// DeadLetters stores records that can be no row, and returns when all of
 	// them are safe. Nil: there is no place for them, and such a record stops
 	// the pipeline. It may be called concurrently; the records' bytes are its
@@ -60,6 +63,7 @@ type Output struct {
 	metrics *metrics
 	faults  faults
 	pace    *pace
+	wait    bool // Options.Visible
 	// visible is the label of the load that was the last to become visible.
 	visible atomic.Pointer[string]
 
@@ -81,6 +85,7 @@ func New(opts Options) (*Output, error) {
 		metrics: newMetrics(opts.Pipeline, opts.Registry),
 		faults:  faults{report: opts.Report},
 		pace:    newPace(opts.Config.Load.MaxPerSecond),
+		wait:    opts.Visible,
 		slots:   make(chan *slot, opts.Config.Load.Concurrency),
 		closing: make(chan struct{}),
 	}

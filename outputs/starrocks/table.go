@@ -3,6 +3,7 @@ package starrocks
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"millrace/internal/pipeline"
 )
@@ -146,6 +147,8 @@ type target struct {
 	column
 	index int
 	key   []byte // `"name":`, as JSON
+	// filled says that a row had a value for it, ever.
+	filled *atomic.Bool
 }
 
 // nestedField is a field within another one that has a column of its own.
@@ -161,7 +164,7 @@ func newLayout(t *table, columns map[string]string) (*layout, error) {
 	l := &layout{byField: map[string]*target{}, assumed: t.assumed, targets: make([]target, len(t.columns))}
 	for i, c := range t.columns {
 		name, _ := pipeline.AppendString(nil, []byte(c.name), -1)
-		l.targets[i] = target{column: c, index: i, key: []byte(`"` + string(name) + `":`)}
+		l.targets[i] = target{column: c, index: i, key: []byte(`"` + string(name) + `":`), filled: new(atomic.Bool)}
 		switch c.name {
 		case topicColumn:
 			l.topic = &l.targets[i]
@@ -212,4 +215,16 @@ func (l *layout) mapField(field, name string) error {
 	}
 	l.nested = append(l.nested, nestedField{path.Names[0], path.Names[1:], &l.targets[i]})
 	return nil
+}
+
+// remember takes over which columns were filled from the layout before. It is
+// called before anything uses l.
+func (l *layout) remember(old *layout) {
+	for i := range l.targets {
+		for j := range old.targets {
+			if old.targets[j].name == l.targets[i].name {
+				l.targets[i].filled = old.targets[j].filled
+			}
+		}
+	}
 }

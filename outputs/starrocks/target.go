@@ -61,6 +61,9 @@ func (d *destination) use(t *table) error {
 	if err != nil {
 		return err
 	}
+	if old := d.shape.Load(); old != nil {
+		l.remember(old.layout)
+	}
 	if d.shape.Swap(&shape{t, l}) == nil {
 		close(d.described)
 	}
