@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,26 +88,46 @@ func run(t *testing.T, b *broker, srv *starrockstest.Server, oldnew ...string) *
 	return p
 }
 
+// shutDown ends the collector, which has nothing left to do.
 func (p *process) shutDown() {
+	p.t.Helper()
+	if err := p.end(); err != nil {
+		p.t.Errorf("the collector ended with %v", err)
+	}
+	for _, s := range p.books() {
+		if s.Ledger.Pending != 0 {
+			p.t.Errorf("after the shutdown the books of %s say %+v", s.Name, s.Ledger)
+		}
+	}
+}
+
+// end ends the collector, whatever it has to do.
+func (p *process) end() error {
 	p.t.Helper()
 	p.stop()
 	select {
 	case err := <-p.ended:
-		if err != nil {
-			p.t.Errorf("the collector ended with %v", err)
-		}
+		return err
 	case <-time.After(patience):
-		p.t.Fatal("the collector does not end")
+		stacks := make([]byte, 1<<20)
+		p.t.Fatalf("the collector does not end:\n%s", stacks[:runtime.Stack(stacks, true)])
+		return nil
 	}
+}
+
+// books are the ledgers, which balance.
+func (p *process) books() []pipeline.Status {
+	p.t.Helper()
 	var page struct{ Pipelines []pipeline.Status }
 	if err := json.Unmarshal([]byte(p.get("/status")), &page); err != nil {
 		p.t.Fatal(err)
 	}
 	for _, s := range page.Pipelines {
-		if s.Ledger.Missing() != 0 || s.Ledger.Pending != 0 {
-			p.t.Errorf("after the shutdown the books of %s say %+v", s.Name, s.Ledger)
+		if s.Ledger.Missing() != 0 {
+			p.t.Errorf("the books of %s do not balance: %+v", s.Name, s.Ledger)
 		}
 	}
+	return page.Pipelines
 }
 
 // get is a page of the admin address.

@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -135,7 +136,10 @@ func (s *source) letGo(p *partition) {
 func (s *source) release() {
 	kept := s.revoking[:0]
 	for _, r := range s.revoking {
-		if !s.settled(r) {
+		if !time.Now().Before(r.deadline) {
+			s.giveWay(r)
+		}
+		if !r.settled() {
 			kept = append(kept, r)
 			continue
 		}
@@ -150,20 +154,21 @@ func (s *source) release() {
 	s.revoking = kept
 }
 
-// settled says that nothing of the revoked partitions is on its way, or that
-// the time to wait for it is over. A commit that has begun is always waited
-// for: it must not arrive after the next owner's.
-func (s *source) settled(r *rebalance) bool {
-	over := !time.Now().Before(r.deadline)
+// settled says that nothing of the revoked partitions is on its way.
+func (r *rebalance) settled() bool {
+	return !slices.ContainsFunc(r.parts, func(p *partition) bool { return !p.lost && p.flights > 0 })
+}
+
+// giveWay lets revoked partitions go when the time to wait for them is over. A
+// commit that has begun is always waited for: it must not arrive after the next
+// owner's. Each goes by itself, for commits of several lanes that are refused
+// take turns, and there may never be a moment without one.
+func (s *source) giveWay(r *rebalance) {
 	for _, p := range r.parts {
-		if p.lost || p.flights == 0 {
-			continue
-		}
-		if !over || p.committing > 0 {
-			return false
+		if !p.lost && p.committing == 0 {
+			s.letGo(p)
 		}
 	}
-	return true
 }
 
 // releaseAll lets the group go on at the end.
