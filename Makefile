@@ -4,7 +4,8 @@
 # bench-compare REF=main                           what changed since then, with benchstat
 # bench-agent                                      memory and CPU of an agent on a node (see bench/agentload/main.go)
 # bench-neighbours bench-positions                 what transactions cost readers and Kafka (see bench/transactions/main.go)
-# chaos    kills of agent and brokers without end, with the Kafka that the environment names (see chaos/main.go)
+# chaos    kills of agent, collectors, brokers and StarRocks, PARTS times CHAOS, with the Kafka that the environment names (see chaos/main.go)
+# e2e-k8s  the manifests on a real node: the cluster that KUBECONFIG names (see e2e/k8s/k8s_test.go), else one of its own
 # demo     everything on one machine               build  bin/millrace      image  a container image
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
@@ -17,11 +18,14 @@ BENCHPKGS = ./agent ./collector ./outputs/kafka ./outputs/starrocks
 AGENTLOAD ?= -for 1m
 NEIGHBOURS ?=
 POSITIONS ?=
-CHAOS ?= -agent-kills 300 -broker-kills 30
+CHAOS ?= -agent-kills 40 -broker-kills 10 -collector-kills 40 -starrocks-kills 10 -lines 1000000
+CHAOS_SEED ?= 1
+CHAOS_LOG ?= bin/chaos.log
+PARTS ?= 10
 LDFLAGS = -s -w -X millrace/internal/ops.version=$(VERSION) -X millrace/internal/ops.commit=$(COMMIT)
 BENCHSTAT = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
-.PHONY: check test race fuzz bench bench-compare bench-agent bench-neighbours bench-positions chaos demo build image
+.PHONY: check test race fuzz bench bench-compare bench-agent bench-neighbours bench-positions chaos e2e-k8s demo build image
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt -w these:"; gofmt -l .; exit 1; }
@@ -66,8 +70,14 @@ bench-positions: build
 
 chaos:
 	@test -n "$$KAFKA_CONTROL" || { echo "make chaos needs a real Kafka: KAFKA_CONTROL and the rest of chaos/main.go; without it, go run ./chaos uses kfake"; exit 2; }
-	@for fault in lost repeated reordered miscounted; do go run ./chaos -break $$fault || exit 1; done
-	go run ./chaos $(CHAOS)
+	@go build -o bin/ . ./chaos ./demo/starrocks
+	@run="bin/chaos -millrace bin/millrace -starrocks bin/starrocks"; \
+	for fault in lost repeated reordered miscounted row-lost row-repeated row-reordered row-foreign row-miscounted; do $$run -break $$fault || exit 1; done; \
+	for part in $$(seq $(PARTS)); do $$run -seed $(CHAOS_SEED) -part $$part -log $(CHAOS_LOG) $(CHAOS) || exit 1; done; \
+	$$run -sum $(CHAOS_LOG)
+
+e2e-k8s:
+	@if test -n "$$KUBECONFIG"; then go test -count=1 -v ./e2e/k8s; else .ci/run k8s; fi
 
 demo:
 	go run ./demo

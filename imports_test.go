@@ -46,6 +46,10 @@ var arrows = []struct{ from, to string }{
 	{"demo", "agent/kube/kubetest demo/audit demo/kubelet demo/traffic internal/certtest internal/pipeline manifests/starrocks outputs/starrocks/starrockstest"},
 	{"demo/starrocks", "outputs/starrocks/starrockstest"},
 	{"e2e", ""},
+	{"e2e/k8s/lines", "demo/traffic"},
+	{"e2e/k8s/writer", "e2e/k8s/lines"},
+	{"e2e/k8s/image", ""},
+	{"e2e/k8s", ""},
 	{"bench/transactions", "demo/kubelet internal/config internal/kafkaconn"},
 	{"bench/agentload", "agent/kube/kubetest demo/kubelet demo/traffic internal/kafkaconn/kafkatest"},
 	{"chaos/line", ""},
@@ -70,7 +74,7 @@ var homes = []struct{ library, packages string }{
 
 // testOnly tells whether a package is only for tests and the demo.
 func testOnly(dir string) bool {
-	return strings.HasSuffix(dir, "test") || top(dir) == "demo" || top(dir) == "chaos" || top(dir) == "bench" || dir == "e2e"
+	return strings.HasSuffix(dir, "test") || top(dir) == "demo" || top(dir) == "chaos" || top(dir) == "bench" || top(dir) == "e2e"
 }
 
 func top(dir string) string {

@@ -134,7 +134,7 @@ func (a *assembly) start(ctx context.Context, c *PipelineConfig) error {
 	a.watcher.Subscribe(selector, follow(source))
 	a.watcher.Held(source.Held)
 	a.process.Registry.MustRegister(ledger)
-	line := pipeline.Pipeline{Source: source, Filters: filters.New(c.Filters), Output: output, Drain: a.config.Drain}
+	line := pipeline.Pipeline{Source: source, Filters: filters.New(c.Filters, registry), Output: output, Drain: a.config.Drain}
 	a.group.Go(ledger, func() error { return line.Run(ctx) })
 	return nil
 }

@@ -50,6 +50,7 @@ func (s *sink) Close(context.Context) error { return nil }
 //	read      reading and splitting CRI lines into records
 //	encode    and making the stock record of each
 //	filters   and a drop with a regular expression and a constant field
+//	kong      encode, and the fields of access lines
 func BenchmarkAgent(b *testing.B) {
 	equals := "nothing"
 	path := func(s string) (p filters.Path) {
@@ -58,16 +59,19 @@ func BenchmarkAgent(b *testing.B) {
 		}
 		return p
 	}
+	// The format that Kong has by itself, which is the bench line's.
+	kong := &filters.Kong{Escape: "default", Format: `$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" kong_request_id: "$request_id"`}
 	some := filters.New([]filters.Config{
 		{Drop: &filters.Condition{Field: path("message"), Match: regexp.MustCompile(`^127\.0\.0\.1 `)}},
 		{Drop: &filters.Condition{Field: path("kubernetes.pod_name"), Equals: &equals}},
 		{Add: filters.Constants{"cluster": "prod"}},
-	})
+	}, prometheus.NewRegistry())
+	access := filters.New(filters.List{{Kong: kong}}, prometheus.NewRegistry())
 	for _, bench := range []struct {
 		name    string
 		encode  bool
 		filters []pipeline.Filter
-	}{{"read", false, nil}, {"encode", true, nil}, {"filters", true, some}} {
+	}{{"read", false, nil}, {"encode", true, nil}, {"filters", true, some}, {"kong", true, access}} {
 		b.Run(bench.name, func(b *testing.B) { benchmarkAgent(b, bench.encode, bench.filters) })
 	}
 }

@@ -41,9 +41,9 @@ type PipelineConfig struct {
 	// taken over where it has none by its own name.
 	PreviousName string `yaml:"previous_name"`
 
-	Source  SourceConfig     `yaml:"source"`
-	Filters []filters.Config `yaml:"filters"`
-	Output  OutputConfig     `yaml:"output"`
+	Source  SourceConfig `yaml:"source"`
+	Filters filters.List `yaml:"filters"`
+	Output  OutputConfig `yaml:"output"`
 }
 
 // SourceConfig names the kind of source; at the agent there is one.

@@ -1,39 +1,19 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
-
-	"millrace/chaos/check"
 	"millrace/chaos/line"
 )
 
-// agent is the program under test: one process after another.
+// agent is the node end.
 type agent struct {
-	argv  []string
-	admin string
-	log   string
-	http  *http.Client
-
-	process *process
-	lives   int
-	ready   bool      // the present process was ready once
-	scraped metrics   // of the present process, the last answer
-	former  metrics   // of those before it, added up
-	missing []string  // accounts that did not balance
-	began   time.Time // of the present process
+	*end
+	scraped metrics // of the present process, the last answer
+	former  metrics // of those before it, added up
 }
 
 // metrics are those that matter here.
@@ -49,15 +29,14 @@ func (m metrics) plus(o metrics) metrics {
 
 // newAgent writes the agent's configuration. Its data and the node's log
 // files are below one directory, as on a node.
-func newAgent(c *cluster, o *options, dir, program string) (*agent, error) {
-	port, err := freePort()
+func newAgent(c *cluster, o *options, dir string) (*agent, error) {
+	e, err := newEnd("agent", dir)
 	if err != nil {
 		return nil, err
 	}
-	a := &agent{admin: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), log: filepath.Join(dir, "agent.log"),
-		http: &http.Client{Timeout: 2 * time.Second}}
+	a := &agent{end: e}
 	file := filepath.Join(dir, "agent.yaml")
-	a.argv = []string{program, "agent", "-config", file}
+	a.argv = []string{o.millrace, "agent", "-config", file}
 	if err := os.WriteFile(filepath.Join(dir, "password"), []byte(c.agent.password), 0o600); err != nil {
 		return nil, fmt.Errorf("write the agent's password: %w", err)
 	}
@@ -93,95 +72,22 @@ pipelines:
 `, dir, a.admin, line.DropPattern, strings.Join(c.addrs, `", "`), c.topic, o.delivery, o.key, c.agent.user, more)
 }
 
-// build builds the program of this module.
-func build(ctx context.Context, dir string) (string, error) {
-	path := filepath.Join(dir, "millrace")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "millrace").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build millrace: %w\n%s", err, out)
-	}
-	return path, nil
-}
-
 // start starts the next process.
-func (a *agent) start() (err error) {
+func (a *agent) start() error {
 	a.former = a.former.plus(a.scraped)
-	a.scraped, a.ready = metrics{}, false
-	a.lives++
-	a.began = time.Now()
-	a.process, err = launch("agent", a.log, nil, a.argv...)
-	return err
-}
-
-// died is an error if the agent ended although nobody asked it to.
-func (a *agent) died() error {
-	if a.process.running() {
-		return nil
-	}
-	return fmt.Errorf("the agent ended by itself (%w), life %d; its log ends with:\n%s", a.process.err, a.lives, tail(a.log))
-}
-
-func (a *agent) get(path string) (code int, body string, err error) {
-	answer, err := a.http.Get("http://" + a.admin + path)
-	if err != nil {
-		return 0, "", fmt.Errorf("ask the agent: %w", err)
-	}
-	defer answer.Body.Close()
-	b, err := io.ReadAll(answer.Body)
-	return answer.StatusCode, string(b), err
-}
-
-// isReady asks for readiness. Once it was there it is remembered.
-func (a *agent) isReady() bool {
-	code, _, err := a.get("/readyz")
-	a.ready = a.ready || err == nil && code == http.StatusOK
-	return err == nil && code == http.StatusOK
-}
-
-// why is what the agent says about itself, for people.
-func (a *agent) why() string {
-	code, body, err := a.get("/readyz")
-	if err != nil {
-		return err.Error()
-	}
-	return fmt.Sprintf("/readyz %d: %s", code, strings.TrimSpace(body))
+	a.scraped = metrics{}
+	return a.end.start()
 }
 
 // scrape reads the metrics that matter.
 func (a *agent) scrape() error {
-	_, body, err := a.get("/metrics")
+	all, err := a.end.scrape()
 	if err != nil {
 		return err
 	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("read /metrics: %w", err)
-	}
-	sum := func(name string) (n int64) {
-		for _, m := range families[name].GetMetric() {
-			n += int64(m.GetCounter().GetValue() + m.GetGauge().GetValue())
-		}
-		return n
-	}
-	a.scraped = metrics{Delivered: sum("millrace_records_delivered_total"),
-		MissedFiles: sum("millrace_agent_missed_files_total"), MissedBytes: sum("millrace_agent_missed_bytes_total")}
+	a.scraped = metrics{Delivered: all.sum("millrace_records_delivered_total"),
+		MissedFiles: all.sum("millrace_agent_missed_files_total"), MissedBytes: all.sum("millrace_agent_missed_bytes_total")}
 	return nil
-}
-
-// ledger reads /status. An account that does not balance is remembered.
-func (a *agent) ledger() (*check.Ledger, error) {
-	_, body, err := a.get("/status")
-	if err != nil {
-		return nil, err
-	}
-	l, err := check.ReadLedger([]byte(body))
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range l.Unbalanced() {
-		a.missing = append(a.missing, fmt.Sprintf("life %d, %s", a.lives, d))
-	}
-	return l, nil
 }
 
 // look reads metrics and ledger, if the agent answers. An error is that it has
@@ -193,9 +99,3 @@ func (a *agent) look() (answered bool, err error) {
 	}
 	return err == nil, a.died()
 }
-
-// kill ends the present process as kill -9 does.
-func (a *agent) kill() { a.process.kill() }
-
-// stop ends it as Kubernetes does.
-func (a *agent) stop() error { return a.process.stop() }

@@ -94,18 +94,22 @@ type fakeConfig struct {
 	AdminPassword string `json:"admin_password"`
 	AgentUser     string `json:"agent_user"`
 	AgentPassword string `json:"agent_password"`
+
+	CollectorUser     string `json:"collector_user"`
+	CollectorPassword string `json:"collector_password"`
 }
 
 func (c *fakeConfig) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(c.Port)) }
 
-// startFake starts a broker with two users and no topic.
+// startFake starts a broker with three users and no topic.
 func startFake(ctx context.Context, dir string) (*fakeBroker, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
 	b := &fakeBroker{log: filepath.Join(dir, "broker.log"), config: fakeConfig{
-		Port: port, Dir: filepath.Join(dir, "kafka"), AdminUser: "admin", AdminPassword: "admin-secret", AgentUser: "agent", AgentPassword: "agent-secret"}}
+		Port: port, Dir: filepath.Join(dir, "kafka"), AdminUser: "admin", AdminPassword: "admin-secret", AgentUser: "agent", AgentPassword: "agent-secret",
+		CollectorUser: "collector", CollectorPassword: "collector-secret"}}
 	return b, b.start(ctx, 1)
 }
 
@@ -153,7 +157,8 @@ func serveBroker(arg string, in io.Reader) error {
 	}
 	const mechanism = "SCRAM-SHA-512"
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(c.Port), kfake.DataDir(c.Dir), kfake.EnableSASL(), kfake.EnableACLs(),
-		kfake.Superuser(mechanism, c.AdminUser, c.AdminPassword), kfake.User(mechanism, c.AgentUser, c.AgentPassword))
+		kfake.Superuser(mechanism, c.AdminUser, c.AdminPassword), kfake.User(mechanism, c.AgentUser, c.AgentPassword),
+		kfake.User(mechanism, c.CollectorUser, c.CollectorPassword))
 	if err != nil {
 		return fmt.Errorf("start kfake: %w", err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -24,9 +25,12 @@ type cluster struct {
 	ca      string // file; empty: no TLS
 	admin   login
 	agent   login
+	// collector is who reads the topic, in group.
+	collector login
 
-	topic, positions string
-	client           *kgo.Client
+	topic, positions, group string
+	topicID                 string // as the collector writes it into rows
+	client                  *kgo.Client
 }
 
 type login struct{ user, password string }
@@ -37,6 +41,7 @@ func openCluster(ctx context.Context, o *options, dir string) (*cluster, error) 
 	c := &cluster{
 		topic:     fmt.Sprintf("chaos.lines-%08x", rand.Uint32()),
 		positions: fmt.Sprintf("chaos.positions-%08x", rand.Uint32()),
+		group:     fmt.Sprintf("chaos.table-%08x", rand.Uint32()),
 	}
 	if err := c.connect(ctx, o, dir); err != nil {
 		c.close()
@@ -56,6 +61,7 @@ func (c *cluster) connect(ctx context.Context, o *options, dir string) error {
 		c.ca = os.Getenv("KAFKA_CA")
 		c.admin = login{os.Getenv("KAFKA_ADMIN_USER"), os.Getenv("KAFKA_ADMIN_PASSWORD")}
 		c.agent = login{os.Getenv("KAFKA_AGENT_USER"), os.Getenv("KAFKA_AGENT_PASSWORD")}
+		c.collector = login{os.Getenv("KAFKA_COLLECTOR_USER"), os.Getenv("KAFKA_COLLECTOR_PASSWORD")}
 	} else {
 		fake, err := startFake(ctx, dir)
 		c.brokers, c.fake = fake, true
@@ -65,6 +71,7 @@ func (c *cluster) connect(ctx context.Context, o *options, dir string) error {
 		c.addrs = []string{fake.config.addr()}
 		c.admin = login{fake.config.AdminUser, fake.config.AdminPassword}
 		c.agent = login{fake.config.AgentUser, fake.config.AgentPassword}
+		c.collector = login{fake.config.CollectorUser, fake.config.CollectorPassword}
 	}
 	if c.count = len(c.addrs); o.brokers != 0 && o.brokers != c.count {
 		return fmt.Errorf("-brokers %d: there are %d (BOOTSTRAP_SASL if KAFKA_CONTROL is set, else one kfake)", o.brokers, c.count)
@@ -91,8 +98,8 @@ func (c *cluster) dial(opts ...kgo.Opt) (*kgo.Client, error) {
 	return kgo.NewClient(append(all, opts...)...)
 }
 
-// prepare makes the topic and gives the agent its rights: it makes the topic
-// for its positions itself.
+// prepare makes the topic and gives agent and collector their rights: the
+// agent makes the topic for its positions itself.
 func (c *cluster) prepare(ctx context.Context, o *options) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
@@ -104,24 +111,29 @@ func (c *cluster) prepare(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("create topic %s: %w", c.topic, err)
 	}
+	id := made[c.topic].ID
+	c.topicID = base64.RawURLEncoding.EncodeToString(id[:])
 	return c.allow(ctx, admin)
 }
 
-// allow gives the agent what README says that it needs.
+// allow gives agent and collector what README says that they need.
 func (c *cluster) allow(ctx context.Context, admin *kadm.Client) error {
-	rights := func() *kadm.ACLBuilder { return kadm.NewACLs().Allow("User:" + c.agent.user).AllowHosts("*") }
+	to := func(l login) *kadm.ACLBuilder { return kadm.NewACLs().Allow("User:" + l.user).AllowHosts("*") }
+	rights := func() *kadm.ACLBuilder { return to(c.agent) }
 	for _, acl := range []*kadm.ACLBuilder{
 		rights().Topics(c.topic).ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpWrite, kadm.OpDescribe, kadm.OpDescribeConfigs),
 		rights().Topics(c.positions).ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpCreate, kadm.OpWrite, kadm.OpRead, kadm.OpDescribe, kadm.OpDescribeConfigs),
 		rights().TransactionalIDs("millrace-").ResourcePatternType(kadm.ACLPatternPrefixed).Operations(kadm.OpWrite, kadm.OpDescribe),
+		to(c.collector).Topics(c.topic).ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpRead),
+		to(c.collector).Groups(c.group).ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpRead),
 	} {
 		made, err := admin.CreateACLs(ctx, acl)
 		if err != nil {
-			return fmt.Errorf("give the agent its rights: %w", err)
+			return fmt.Errorf("give agent and collector their rights: %w", err)
 		}
 		for _, one := range made {
 			if one.Err != nil {
-				return fmt.Errorf("give the agent its rights: %w", one.Err)
+				return fmt.Errorf("give agent and collector their rights: %w", one.Err)
 			}
 		}
 	}

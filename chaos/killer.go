@@ -174,7 +174,8 @@ func (k *killer) strike(ctx context.Context) error {
 	if readable >= 0 {
 		k.arrived = readable
 	}
-	k.note("agent", where.String(), &k.tally.Agent, status.Due, readable, fmt.Sprintf("life %d, %s old, %s", k.agent.lives, age.Round(time.Millisecond), where))
+	k.note(&strike{what: "agent", count: &k.tally.Agent, windows: []string{where.String()}, words: "uncommitted", due: status.Due, there: readable,
+		about: fmt.Sprintf("life %d, %s old, %s", k.agent.lives, age.Round(time.Millisecond), where)})
 	if k.opts.missing() {
 		if err := k.stayAway(ctx); err != nil {
 			return err
@@ -236,33 +237,43 @@ func (k *killer) stayAway(ctx context.Context) error {
 	return nil
 }
 
-// note counts a kill and says so. Lines were due and readable so many.
-//
-//nolint:revive // the parts of one line
-func (r *run) note(what, where string, count *kills, due, readable int64, about string) {
+// strike is a kill: of what, in which windows, and what was on its way.
+type strike struct {
+	what    string
+	count   *kills
+	windows []string
+	// due were so many, and there so many of them; below 0: nobody can tell.
+	words      string
+	due, there int64
+	sure       bool // it counts in any case
+	about      string
+}
+
+// note counts a kill and says so.
+func (r *run) note(s *strike) {
 	verdict := "counts"
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if readable < 0 || due-readable <= 0 {
-		count.Uncounted++
+	if !s.sure && (s.there < 0 || s.due <= s.there) {
+		s.count.Uncounted++
 		verdict = "does not count"
 	} else {
-		count.Counted++
-		if where != "" {
-			if count.Windows == nil {
-				count.Windows = map[string]int{}
+		s.count.Counted++
+		for _, w := range s.windows {
+			if s.count.Windows == nil {
+				s.count.Windows = map[string]int{}
 			}
-			count.Windows[where]++
+			s.count.Windows[w]++
 		}
 	}
 	if r.opts.quiet {
 		return
 	}
-	behind := fmt.Sprintf("uncommitted=%d (due %d, readable %d)", due-readable, due, readable)
-	if readable < 0 {
-		behind = "uncommitted unknown"
+	behind := fmt.Sprintf("%s=%d (%d of %d)", s.words, s.due-s.there, s.there, s.due)
+	if s.there < 0 {
+		behind = s.words + " unknown"
 	}
-	fmt.Fprintf(r.out, "%7.1fs kill -9 %s: %s, %s: %s, %d so far\n", time.Since(r.began).Seconds(), what, about, behind, verdict, count.Counted)
+	fmt.Fprintf(r.out, "%7.1fs kill -9 %s: %s, %s: %s, %d so far\n", time.Since(r.began).Seconds(), s.what, s.about, behind, verdict, s.count.Counted)
 }
 
 // killBrokers kills one broker after another until enough kills count or ctx
@@ -272,7 +283,7 @@ func (r *run) killBrokers(ctx context.Context, rnd *rand.Rand) error {
 		if err := pause(ctx, time.Second+time.Duration(rnd.Int64N(int64(2*time.Second)))); err != nil {
 			return nil
 		}
-		if r.ahead() {
+		if r.ahead(&r.tally.Broker, r.opts.brokerKills) {
 			continue
 		}
 		n := 1 + rnd.IntN(r.cluster.count)
@@ -284,12 +295,12 @@ func (r *run) killBrokers(ctx context.Context, rnd *rand.Rand) error {
 	return nil
 }
 
-// ahead tells whether brokers have had more of their kills than the agent of
+// ahead tells whether others have had more of their kills than the agent of
 // its own: they are spread over the run.
-func (r *run) ahead() bool {
+func (r *run) ahead(k *kills, wanted int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.tally.Broker.Counted*r.opts.agentKills > r.tally.Agent.Counted*r.opts.brokerKills
+	return k.Counted*r.opts.agentKills > r.tally.Agent.Counted*wanted
 }
 
 // killBroker kills a broker and starts it again after a while. It counts if
@@ -305,7 +316,8 @@ func (r *run) killBroker(ctx context.Context, n int, down time.Duration) error {
 	if err := r.cluster.brokers.kill(ctx, n); err != nil {
 		return err
 	}
-	r.note("broker", "", &r.tally.Broker, due, readable, fmt.Sprintf("%d of %d, for %s", n, r.cluster.count, down.Round(time.Millisecond)))
+	r.note(&strike{what: "broker", count: &r.tally.Broker, words: "uncommitted", due: due, there: readable,
+		about: fmt.Sprintf("%d of %d, for %s", n, r.cluster.count, down.Round(time.Millisecond))})
 	err = pause(ctx, down)
 	// It has to run at the end, whatever happens.
 	return errors.Join(err, r.cluster.brokers.start(context.WithoutCancel(ctx), n))

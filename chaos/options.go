@@ -21,10 +21,11 @@ type options struct {
 	sum   string
 	quiet bool
 
-	agentKills, brokerKills int
-	cycle                   time.Duration
-	away                    int
-	trust                   bool
+	agentKills, brokerKills        int
+	collectorKills, starrocksKills int
+	cycle                          time.Duration
+	away                           int
+	trust                          bool
 
 	rate       float64
 	containers int
@@ -40,8 +41,18 @@ type options struct {
 	delivery   string
 	key        string
 	interval   time.Duration
-	millrace   string
-	fault      check.Fault
+
+	table      bool
+	collectors int
+	static     bool
+	rebalance  bool
+	maxAge     time.Duration
+	perSecond  float64
+	faults     bool
+	labels     int
+
+	programs
+	fault check.Fault
 }
 
 // errUsage means that the flags were wrong and flag has said so.
@@ -61,7 +72,9 @@ func parseOptions(args []string, errs io.Writer) (*options, error) {
 
 	f.IntVar(&o.agentKills, "agent-kills", 5, "how often the agent is killed while there are lines that cannot be read yet")
 	f.IntVar(&o.brokerKills, "broker-kills", 1, "how often a broker is killed while there are lines that cannot be read yet")
-	f.DurationVar(&o.cycle, "cycle", time.Second, "longest time from the agent's having taken up its work to the next kill")
+	f.IntVar(&o.collectorKills, "collector-kills", 5, "how often a collector is killed while there are rows that are not visible yet")
+	f.IntVar(&o.starrocksKills, "starrocks-kills", 1, "how often the StarRocks stand-in is killed while there are rows that are not visible yet")
+	f.DurationVar(&o.cycle, "cycle", time.Second, "longest time from the agent's or a collector's having taken up its work to the next kill")
 	f.IntVar(&o.away, "away", 3, "rotations of a container while the agent is dead: at most so many up to -files less 2; beyond, the agent stays dead for exactly so many, and there must be as many gaps in what arrived as it counts")
 	f.BoolVar(&o.trust, "trust", true, "delete rotated files that are not delivered, if the agent is not dead: it has to hold them")
 
@@ -79,6 +92,16 @@ func parseOptions(args []string, errs io.Writer) (*options, error) {
 	f.StringVar(&o.delivery, "delivery", "exactly_once", "of the agent: exactly_once or at_least_once, with which repeated and reordered lines are no fault")
 	f.StringVar(&o.key, "key", "none", "of the agent: none, pod or container")
 	f.DurationVar(&o.interval, "interval", 300*time.Millisecond, "of the agent's transactions")
+	f.BoolVar(&o.table, "table", true, "bring the lines into a table, too, and compare that with the book and the topic")
+	f.IntVar(&o.collectors, "collectors", 2, "members of the collector's group")
+	f.BoolVar(&o.static, "static", true, "members have an instance_id, as in the manifests; without it the group misses a killed one only after its session timeout of 45 s")
+	f.BoolVar(&o.rebalance, "rebalance", false, "constantly start and stop a further member of the group, which has no instance_id")
+	f.DurationVar(&o.maxAge, "max-age", 300*time.Millisecond, "load.max_age of the collectors")
+	f.Float64Var(&o.perSecond, "max-per-second", 8, "load.max_per_second of each collector")
+	f.BoolVar(&o.faults, "faults", true, "have StarRocks and the network before it lose answers, refuse, hang and so on")
+	f.IntVar(&o.labels, "labels", 30, "labels that StarRocks remembers (label_keep_max_num; its default is 1000)")
+
+	f.StringVar(&o.starrocks, "starrocks", "", "the StarRocks stand-in to run (default: built from this module's demo/starrocks)")
 	f.StringVar(&o.millrace, "millrace", "", "the millrace program to run (default: built from this module)")
 	f.StringVar((*string)(&o.fault), "break", "", fmt.Sprintf("plant a fault, kill nothing, and see that it is found: one of %q", check.Faults))
 	if err := f.Parse(args); err != nil {
@@ -94,14 +117,21 @@ func parseOptions(args []string, errs io.Writer) (*options, error) {
 
 // complete sets what follows from other flags.
 func (o *options) complete() error {
-	if o.containers < 1 || o.rate <= 0 || o.rotate < 100*time.Millisecond || o.files < 2 || o.brokers < 0 || o.partitions < 1 || o.agentKills < 0 || o.brokerKills < 0 {
+	if o.containers < 1 || o.rate <= 0 || o.rotate < 100*time.Millisecond || o.files < 2 || o.brokers < 0 || o.partitions < 1 || o.agentKills < 0 || o.brokerKills < 0 ||
+		o.collectorKills < 0 || o.starrocksKills < 0 || o.collectors < 1 || o.labels < 1 {
 		return errors.New("a number is below its least value: -rotate 100ms, -files 2, others 0 or 1")
 	}
 	if o.fault != check.NoFault {
 		if !slices.Contains(check.Faults, o.fault) {
 			return fmt.Errorf("-break is one of %q", check.Faults)
 		}
-		o.agentKills, o.brokerKills = 0, 0
+		if o.fault.OfTable() && !o.table {
+			return fmt.Errorf("-break %s needs -table", o.fault)
+		}
+		o.agentKills, o.brokerKills, o.collectorKills, o.starrocksKills = 0, 0, 0, 0
+	}
+	if !o.table {
+		o.collectorKills, o.starrocksKills, o.rebalance = 0, 0, false
 	}
 	if o.seed == 0 {
 		o.seed = 1 + rand.Uint64N(1_000_000)

@@ -145,6 +145,15 @@ var errPatience = errors.New("out of patience")
 // until asks every few milliseconds until the answer is yes, at most for so
 // long. A question's error ends it.
 func until(ctx context.Context, most time.Duration, done func() (bool, error)) error {
+	return askEvery(ctx, 10*time.Millisecond, most, done)
+}
+
+// slowly is until for questions that cost something.
+func slowly(ctx context.Context, most time.Duration, done func() (bool, error)) error {
+	return askEvery(ctx, 100*time.Millisecond, most, done)
+}
+
+func askEvery(ctx context.Context, every, most time.Duration, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, most, errPatience)
 	defer cancel()
 	for {
@@ -152,7 +161,7 @@ func until(ctx context.Context, most time.Duration, done func() (bool, error)) e
 		if ok || err != nil {
 			return err
 		}
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
+		if err := pause(ctx, every); err != nil {
 			return err
 		}
 	}

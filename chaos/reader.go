@@ -18,11 +18,11 @@ import (
 // does, from its beginning, and shows each record to the checker.
 type reader struct {
 	checker *check.Checker
+	topic   *check.Topic
 	planter check.Planter
 	client  *kgo.Client
 	stop    context.CancelFunc
 	done    chan struct{}
-	records atomic.Int64
 	fetches atomic.Int64 // answers to fetch requests
 
 	mu      sync.Mutex
@@ -37,7 +37,7 @@ func startReader(c *cluster, o *options) (*reader, error) {
 		from[int32(p)] = kgo.NewOffset().AtStart()
 	}
 	checker := check.New(o.random(), o.key == "container")
-	r := &reader{checker: checker, planter: check.Planter{Checker: checker, Fault: o.fault}, done: make(chan struct{}), next: map[int32]int64{}}
+	r := &reader{checker: checker, topic: check.NewTopic(), planter: check.Planter{Checker: checker, Fault: o.fault}, done: make(chan struct{}), next: map[int32]int64{}}
 	client, err := c.dial(kgo.WithHooks(r), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{c.topic: from}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
 	if err != nil {
@@ -63,7 +63,7 @@ func (r *reader) read(ctx context.Context) {
 		})
 		fetches.EachRecord(func(record *kgo.Record) {
 			if !record.Attrs.IsControl() {
-				r.records.Add(1)
+				r.topic.Read(record.Partition, record.Offset, record.Value)
 				r.planter.Read(record.Partition, record.Value)
 			}
 		})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,9 +15,9 @@ import (
 // ledgerLives is how many processes the ledger at the end is the sum of.
 const ledgerLives = 2
 
-// rest lets everything arrive that was written, and then compares the agent's
-// ledger with what is written while it runs undisturbed, over processes that
-// end as Kubernetes ends them.
+// rest lets everything arrive that was written, and then compares the ledgers
+// of both ends with what is written while they run undisturbed, over processes
+// that end as Kubernetes ends them.
 func (r *run) rest(ctx context.Context) error {
 	if _, err := r.writer.do(ctx, generator.Command{Do: generator.Churn, On: false}); err != nil {
 		return err
@@ -25,39 +26,62 @@ func (r *run) rest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.opts.settle <= 0 {
-		return nil
-	}
-	if err := r.agent.stop(); err != nil {
+	if _, err := r.quietTable(ctx); err != nil {
 		return err
 	}
-	sum := &check.Ledger{Accounts: map[string]pipeline.Balance{}}
+	if r.opts.settle <= 0 {
+		return r.stopTable()
+	}
+	if err := errors.Join(r.agent.stop(), r.stopTable()); err != nil {
+		return err
+	}
+	records := r.reader.topic.Counts()
+	sum, rows := &check.Ledger{Accounts: map[string]pipeline.Balance{}}, &check.Ledger{Accounts: map[string]pipeline.Balance{}}
 	after := before
 	for range ledgerLives {
-		if err := r.agent.start(); err != nil {
-			return err
-		}
-		if _, err := r.writer.do(ctx, generator.Command{Do: generator.Write}); err != nil {
-			return err
-		}
-		if err := r.busy(ctx, r.opts.settle); err != nil {
-			return err
-		}
 		var l *check.Ledger
-		if after, l, err = r.quiet(ctx); err != nil {
+		var all []*check.Ledger
+		if after, l, all, err = r.undisturbed(ctx); err != nil {
 			return err
 		}
 		sum = sum.Plus(l)
-		if err := r.agent.stop(); err != nil {
-			return err
+		for _, l := range all {
+			rows = rows.Plus(l)
 		}
 	}
-	if r.opts.fault == check.Miscounted {
-		sum.Miscount(check.Terms[int(r.opts.random())%len(check.Terms)])
+	switch terms := check.Terms; r.opts.fault {
+	case check.Miscounted:
+		sum.Miscount(terms[int(r.opts.random())%len(terms)])
+	case check.RowMiscounted:
+		rows.Miscount(terms[int(r.opts.random())%len(terms)])
 	}
 	r.tally.differ(sum.Differences(r.since(before, after))...)
 	r.tally.LedgerLines = after.Lines - before.Lines
+	if r.opts.table {
+		r.tally.Table.differ(rows.Differences(r.recordsSince(records))...)
+	}
 	return nil
+}
+
+// undisturbed has both ends live once, and returns what was written and their
+// ledgers.
+func (r *run) undisturbed(ctx context.Context) (s generator.Status, l *check.Ledger, rows []*check.Ledger, err error) {
+	if err := errors.Join(r.agent.start(), r.startMembers(ctx)); err != nil {
+		return s, nil, nil, err
+	}
+	if _, err := r.writer.do(ctx, generator.Command{Do: generator.Write}); err != nil {
+		return s, nil, nil, err
+	}
+	if err := r.busy(ctx, r.opts.settle); err != nil {
+		return s, nil, nil, err
+	}
+	if s, l, err = r.quiet(ctx); err != nil {
+		return s, nil, nil, err
+	}
+	if rows, err = r.quietTable(ctx); err != nil {
+		return s, nil, nil, err
+	}
+	return s, l, rows, errors.Join(r.agent.stop(), r.stopTable())
 }
 
 // busy lets lines be written for a while, telling the generator what arrives.

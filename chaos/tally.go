@@ -21,8 +21,13 @@ type tally struct {
 	Key      string  `json:"key"`
 	Seconds  float64 `json:"seconds"`
 
-	Agent  kills `json:"agent_kills"`
-	Broker kills `json:"broker_kills"`
+	Agent     kills `json:"agent_kills"`
+	Broker    kills `json:"broker_kills"`
+	Collector kills `json:"collector_kills"`
+	StarRocks kills `json:"starrocks_kills"`
+
+	// Rebalances are those that a further member made by its coming and going.
+	Rebalances int `json:"rebalances,omitempty"`
 
 	Lines      int64 `json:"lines"`
 	Due        int64 `json:"due"`
@@ -48,6 +53,8 @@ type tally struct {
 	GoneUnseen int `json:"gone_unseen"`
 	Straddled  int `json:"straddled"`
 	Tails      int `json:"tails"`
+
+	Table *rows `json:"table,omitempty"` // nil: there was none
 }
 
 // take enters a verdict and what the generator did.
@@ -82,6 +89,9 @@ func (t *tally) wrong(o *options) error {
 	if n := len(t.Differences); n > 0 {
 		errs = append(errs, fmt.Errorf("ledger and book differ in %d things", n))
 	}
+	if t.Table != nil {
+		errs = append(errs, t.Table.wrong(o))
+	}
 	switch m := t.Missed; {
 	// An agent that was killed while it made its links cannot tell, when the
 	// last of them has no name any more, whether there was another file behind
@@ -104,16 +114,27 @@ func (t *tally) String() string {
 	if len(t.Differences) > 0 {
 		ledger = "DIFFERENT"
 	}
-	var windows strings.Builder
-	for w := range windowNames {
-		fmt.Fprintf(&windows, " %s=%d", windowNames[w], t.Agent.Windows[windowNames[w]])
-	}
-	return fmt.Sprintf("seed=%d part=%d delivery=%s key=%s seconds=%.0f agent_kills=%d/%d broker_kills=%d/%d lines=%d due=%d arrived=%d "+
+	text := fmt.Sprintf("seed=%d part=%d delivery=%s key=%s seconds=%.0f agent_kills=%d/%d broker_kills=%d/%d lines=%d due=%d arrived=%d "+
 		"lost=%d repeated=%d reordered=%d unexpected=%d ledger=%s ledger_lines=%d missed: %d gaps of %d, %d bytes of %d; "+
 		"rotations=%d restarts=%d pods_gone=%d (unseen %d) straddled=%d tails=%d killed while:%s",
 		t.Seed, t.Part, t.Delivery, t.Key, t.Seconds, t.Agent.Counted, t.Agent.Counted+t.Agent.Uncounted, t.Broker.Counted, t.Broker.Counted+t.Broker.Uncounted,
 		t.Lines, t.Due, t.Arrived, t.Lost, t.Repeated, t.Reordered, t.Unexpected, ledger, t.LedgerLines, t.Missed.MissedFiles, t.Deleted.Gaps, t.Missed.MissedBytes, t.Deleted.Most,
-		t.Rotations, t.Restarts, t.Gone, t.GoneUnseen, t.Straddled, t.Tails, windows.String())
+		t.Rotations, t.Restarts, t.Gone, t.GoneUnseen, t.Straddled, t.Tails, t.Agent.in(windowNames[:]))
+	if t.Table == nil {
+		return text
+	}
+	return fmt.Sprintf("%s\n%v collector_kills=%d/%d starrocks_kills=%d/%d rebalances=%d collectors killed while:%s; starrocks killed while:%s", text, t.Table,
+		t.Collector.Counted, t.Collector.Counted+t.Collector.Uncounted, t.StarRocks.Counted, t.StarRocks.Counted+t.StarRocks.Uncounted, t.Rebalances,
+		t.Collector.in(memberWindows), t.StarRocks.in(tableWindows))
+}
+
+// in lists how many of the kills were in each of some windows.
+func (k *kills) in(windows []string) string {
+	var b strings.Builder
+	for _, w := range windows {
+		fmt.Fprintf(&b, " %s=%d", w, k.Windows[w])
+	}
+	return b.String()
 }
 
 // append adds the summary to a log file.
@@ -134,7 +155,7 @@ func (t *tally) plus(o *tally) {
 	t.Seed, t.Delivery, t.Key = o.Seed, o.Delivery, o.Key
 	t.Part++ // counts parts
 	t.Seconds += o.Seconds
-	for _, k := range []struct{ sum, add *kills }{{&t.Agent, &o.Agent}, {&t.Broker, &o.Broker}} {
+	for _, k := range []struct{ sum, add *kills }{{&t.Agent, &o.Agent}, {&t.Broker, &o.Broker}, {&t.Collector, &o.Collector}, {&t.StarRocks, &o.StarRocks}} {
 		k.sum.Counted += k.add.Counted
 		k.sum.Uncounted += k.add.Uncounted
 		for w, n := range k.add.Windows {
@@ -165,6 +186,13 @@ func (t *tally) plus(o *tally) {
 	t.GoneUnseen += o.GoneUnseen
 	t.Straddled += o.Straddled
 	t.Tails += o.Tails
+	t.Rebalances += o.Rebalances
+	if o.Table != nil {
+		if t.Table == nil {
+			t.Table = &rows{}
+		}
+		t.Table.plus(o.Table)
+	}
 }
 
 // sumUp adds up the summaries in a log file.

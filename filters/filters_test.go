@@ -5,25 +5,60 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"millrace/filters"
 	"millrace/internal/config"
 	"millrace/internal/pipeline"
 )
 
 // load reads a filter list as it stands in a pipeline's YAML.
-func load(t *testing.T, yaml string) ([]pipeline.Filter, error) {
+func load(t testing.TB, yaml string) ([]pipeline.Filter, error) {
+	t.Helper()
+	c, err := decode(t, yaml)
+	if err != nil {
+		return nil, err
+	}
+	return filters.New(c, prometheus.NewRegistry()), nil
+}
+
+// loadWith is load of a good list that counts in registry.
+func loadWith(t testing.TB, yaml string, registry *prometheus.Registry) []pipeline.Filter {
+	t.Helper()
+	c, err := decode(t, yaml)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filters.New(c, registry)
+}
+
+func decode(t testing.TB, yaml string) (filters.List, error) {
 	t.Helper()
 	file, err := config.Parse("f.yaml", []byte("filters:\n"+yaml))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var c struct {
-		Filters []filters.Config `yaml:"filters"`
+		Filters filters.List `yaml:"filters"`
 	}
-	if err := file.Decode(&c); err != nil {
-		return nil, err
+	err = file.Decode(&c)
+	return c.Filters, err
+}
+
+// value is that of a counter.
+func value(t testing.TB, registry *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return filters.New(c.Filters), nil
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
 }
 
 func fields(pairs ...string) map[string][]byte {
@@ -108,8 +143,8 @@ func TestAddAppendsFields(t *testing.T) {
 
 func TestBadFilters(t *testing.T) {
 	for yaml, want := range map[string]string{
-		`- {}`: "must have exactly one of drop, keep, add",
-		`- {drop: {field: a, equals: b}, keep: {field: a, equals: b}}`: "must have exactly one of drop, keep, add",
+		`- {}`: "must have exactly one of drop, keep, kong, add, mask, limit",
+		`- {drop: {field: a, equals: b}, keep: {field: a, equals: b}}`: "must have exactly one of drop, keep, kong, add, mask, limit",
 		`- drop: {equals: b}`:                       "field: must not be empty",
 		`- drop: {field: a}`:                        "must have exactly one of match, equals",
 		`- drop: {field: a..b, equals: x}`:          "a name between dots is empty",

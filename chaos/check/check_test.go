@@ -90,11 +90,11 @@ func TestNothingWrong(t *testing.T) {
 func TestPlantedFaultsAreFound(t *testing.T) {
 	for _, f := range []Fault{Lost, Repeated, Reordered} {
 		v := verdict(t, false, f, nil)
-		if err := f.Found(v, nil); err != nil || len(v.Sources) != 1 {
+		if err := f.Found(&Findings{Topic: v}); err != nil || len(v.Sources) != 1 {
 			t.Errorf("%v\n%s", err, v.Report(10))
 		}
 		for _, other := range Faults {
-			if other != f && other.Found(v, nil) == nil {
+			if other != f && other.Found(&Findings{Topic: v}) == nil {
 				t.Errorf("a line was %s, and found %s", f, other)
 			}
 		}

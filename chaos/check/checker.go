@@ -63,24 +63,38 @@ func (s *source) set(n int64) {
 
 // record is what is looked at of a record's value.
 type record struct {
-	Stream     string `json:"stream"`
-	Message    string `json:"message"`
-	Kubernetes struct {
-		PodID         string `json:"pod_id"`
-		ContainerName string `json:"container_name"`
-	} `json:"kubernetes"`
+	Stream     string     `json:"stream"`
+	Message    string     `json:"message"`
+	Kubernetes kubernetes `json:"kubernetes"`
+}
+
+// kubernetes is what is looked at of its member kubernetes.
+type kubernetes struct {
+	PodID         string `json:"pod_id"`
+	ContainerName string `json:"container_name"`
 }
 
 // Read takes the next record of a partition.
 func (c *Checker) Read(partition int32, value []byte) {
 	var r record
 	err := json.Unmarshal(value, &r)
-	src, n, ok := line.Parse(r.Message)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err != nil || !ok {
+	if err != nil {
 		c.strange("not a line of this run: %.200q", value)
 		return
+	}
+	if src, n, ok := c.vet(&r); ok {
+		c.take(partition, src, n)
+	}
+}
+
+// vet says which line a record holds, if it holds one as it was written.
+func (c *Checker) vet(r *record) (src line.Source, n int64, ok bool) {
+	src, n, ok = line.Parse(r.Message)
+	if !ok {
+		c.strange("not a line of this run: %.200q", r.Message)
+		return src, n, false
 	}
 	pod, name := generator.PodOf(src.Container)
 	switch {
@@ -93,8 +107,9 @@ func (c *Checker) Read(partition int32, value []byte) {
 	case line.Dropped(c.seed, src, n):
 		c.strange("line %d of %v had to be dropped", n, src)
 	default:
-		c.take(partition, src, n)
+		return src, n, true
 	}
+	return src, n, false
 }
 
 // differ says where a text stops to be what it should be.

@@ -10,11 +10,12 @@ import (
 	"millrace/internal/pipeline"
 )
 
-// Ledger is what an agent says at /status about the records of one process:
-// by container, and all together, containers that are gone included.
+// Ledger is what an agent or a collector says at /status about the records of
+// one process: by container or partition, and all together, containers that
+// are gone included.
 type Ledger struct {
 	Total    pipeline.Balance
-	Accounts map[string]pipeline.Balance // by namespace/pod/container
+	Accounts map[string]pipeline.Balance // by namespace/pod/container or topic[partition]
 }
 
 // ReadLedger reads the answer of /status.

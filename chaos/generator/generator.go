@@ -149,8 +149,9 @@ func (g *generator) enter(e *book.Entry) { _ = g.book.Enter(e) }
 
 // advance writes what is due by now.
 func (g *generator) advance(now time.Time) error {
-	spell := now.Sub(g.at)
-	g.at = now
+	// A ticker's times are those of its plan and now and then of a moment after.
+	spell := max(0, now.Sub(g.at))
+	g.at = g.at.Add(spell)
 	if g.paused {
 		spell = 0
 	}

@@ -8,6 +8,9 @@ type Arena struct {
 	buf []byte // len = used
 	// keep is the block that survives Reset, when the arena had to grow.
 	keep []byte
+	// full is what was used of the blocks before this one; size is how much
+	// the next first block has to hold.
+	full, size int
 }
 
 // Reserve returns n bytes of undefined content that the caller may fill. Its
@@ -40,15 +43,21 @@ func (a *Arena) Used() int { return len(a.buf) }
 
 // Reset takes back everything that was handed out. A block larger than max is
 // given to the garbage collector, so that one giant line does not stay in
-// memory for ever.
+// memory for ever. When several blocks were needed, though not for a giant, the
+// next first one is as large as all of them: what filters make of each record
+// then costs no allocation.
 func (a *Arena) Reset(max int) {
+	used := a.full + len(a.buf)
 	if a.keep != nil {
 		a.buf, a.keep = a.keep, nil
+	}
+	if first := cap(a.buf); used > first && used <= 4*first && used <= max {
+		a.buf, a.size = nil, used+used/8
 	}
 	if cap(a.buf) > max {
 		a.buf = nil
 	}
-	a.buf = a.buf[:0]
+	a.buf, a.full = a.buf[:0], 0
 }
 
 func (a *Arena) grow(n int) {
@@ -56,6 +65,11 @@ func (a *Arena) grow(n int) {
 		return
 	}
 	size := max(n, cap(a.buf), 4096)
+	if cap(a.buf) == 0 {
+		size = max(size, a.size)
+		a.size = 0
+	}
+	a.full += len(a.buf)
 	if cap(a.buf) > 0 && a.keep == nil {
 		a.keep = a.buf[:0]
 	}

@@ -56,6 +56,8 @@ type Account struct {
 	Replaced atomic.Int64 // invalid UTF-8 was replaced
 	Cut      atomic.Int64 // longer than allowed, delivered without the rest
 
+	rewinds atomic.Int64
+
 	mu                                            sync.Mutex // a leaf; taken once or twice a span
 	read, reread, delivered, filtered, handedOver int64
 	takenOver                                     int64
@@ -108,11 +110,16 @@ func (a *Account) settle(s *Span) {
 // then. The source calls it when the last batch of the container or partition
 // is Done, before it reads on. What it emits between an abort and this is new.
 func (a *Account) Rewound() {
+	a.rewinds.Add(1)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	// Whatever was still to be read again lies behind what was.
 	a.again.pushFront(&a.aborted)
 }
+
+// Rewinds is how often the source has gone back: what keeps counts of records
+// begins anew when it changes, or it would count some twice.
+func (a *Account) Rewinds() int64 { return a.rewinds.Load() }
 
 // Lost counts the next n records that were to be read again as dropped,
 // because they cannot be read again; call it after Rewound. Records beyond
