@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	filterSeconds   = 20
-	filterPerSecond = 50 // lines of each second
-	filterLimit     = 40
+	filterSeconds   = 4
+	filterPerSecond = 500 // lines of each second: several batches
+	filterLimit     = 400
 )
 
 // wavering is an output that aborts some batches and delivers the others.

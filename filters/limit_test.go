@@ -90,7 +90,12 @@ func TestLimitForgetsContainers(t *testing.T) {
 	}
 	stays := &pipeline.Account{}
 	for i := range 5000 {
-		apply(new(pipeline.Account), 1)
+		comes := new(pipeline.Account)
+		for j := range 4 {
+			if keep := apply(comes, 1); keep != (j < 3) {
+				t.Fatalf("line %d of container %d: kept %v", j, i, keep)
+			}
+		}
 		if keep := apply(stays, 2); keep != (i < 3) {
 			t.Fatalf("line %d of the container that stays: kept %v", i, keep)
 		}

@@ -42,9 +42,10 @@ type chain struct {
 	at      int
 	nextSeq int
 	loaded  bool // files holds what a former process held
-	// newest is the last of them, until the directory was looked at; gap is
-	// the file behind it, if others may be missing in between.
-	newest, gap *file
+	// newest is the last of them, until the directory was looked at again.
+	newest *file
+	// begun says that reading has: gaps that are found are counted at once.
+	begun bool
 
 	// known are the names in the directory whose files are or were in the
 	// chain, with their inodes.
@@ -148,6 +149,9 @@ func (c *chain) admit(listed []entry, found finding) {
 		f.entry, f.dir, f.id.Rotated = e, c.dir, e.rotated
 		c.retitle(f)
 	}
+	if n := len(c.files); c.newest == nil && n > 0 && c.files[n-1].named && len(c.waiting) == 0 {
+		c.newest = c.files[n-1]
+	}
 	for f, t := range found.twins {
 		if f.twin = t.inode; !t.gzip {
 			f.copy = t.name
@@ -191,7 +195,7 @@ func (c *chain) hold() {
 // Static pods begin again so, with the same UID and restart count.
 func (c *chain) anew() bool {
 	last, next := c.files[c.at], c.files[c.at+1]
-	return next.restart != last.restart || next == c.gap || next.rotated == "" && last.rotated == "" && !next.symlink && !last.replaced
+	return next.restart != last.restart || next.gap || next.rotated == "" && last.rotated == "" && !next.symlink && !last.replaced
 }
 
 // retitle makes a file's link carry its place and name.

@@ -32,6 +32,9 @@ type file struct {
 	// inode of the compressed file, or of the copy, by which it has.
 	named bool
 	twin  uint64
+	// gap says that files may be missing between it and the one before, gapTold
+	// that this is counted.
+	gap, gapTold bool
 	// weight is what it takes on the disk, once it has lost its name.
 	weight int64
 	// inherited says that a former process held it.

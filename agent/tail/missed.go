@@ -5,7 +5,7 @@ type missed struct{ reason, because string }
 
 var (
 	missedDeleted    = missed{"deleted", "it was deleted while it was not followed"}
-	missedUnseen     = missed{"rotated_away", "so many rotations happened while it was not followed that files may have come and gone unseen; at least this one gap"}
+	missedUnseen     = missed{"rotated_away", "so many rotations happened between two looks that files may have come and gone unseen; at least this one gap"}
 	missedBeginning  = missed{"deleted", "the beginning of an unfinished line was deleted while it was not followed"}
 	missedNoRoom     = missed{"deleted", "log file was deleted before there was room to open it"}
 	missedLate       = missed{"late_write", "the runtime wrote to a rotated file after it was left"}

@@ -139,10 +139,10 @@ func (c *chain) pass(passed []Passed) {
 	}
 }
 
-// findGap finds out whether files may be missing between those that a former
-// process held and those that were found when the directory was looked at for
-// the first time: the newest of the former has no name any more, so the next
-// one may have been deleted, too. Whether it was, and how many, nobody knows.
+// findGap finds out whether files may be missing between those that we, or a
+// former process, held and those that were found when the directory was looked at
+// again: the newest of the former has no name any more, so the next one may have
+// been deleted, too. Whether it was, and how many, nobody knows.
 func (c *chain) findGap() {
 	last := c.newest
 	c.newest = nil
@@ -152,14 +152,20 @@ func (c *chain) findGap() {
 	}
 	next := c.files[i]
 	if next.restart == last.restart && next.rotated != "" || next.restart > last.restart+1 {
-		c.gap = next
+		next.gap = true
+		if c.begun {
+			c.countGap(i - 1)
+		}
 	}
 }
 
-// countGap counts the gap, if it is behind the i-th file.
+// countGap counts the gaps behind the i-th file.
 func (c *chain) countGap(i int) {
-	if c.gap != nil && slices.Index(c.files, c.gap) > i {
-		c.missed(missedUnseen, slog.String("before", c.gap.name))
+	for _, f := range c.files[i+1:] {
+		if f.gap && !f.gapTold {
+			f.gapTold = true
+			c.missed(missedUnseen, slog.String("before", f.name))
+		}
 	}
 }
 

@@ -50,7 +50,7 @@ func (c *container) beginAt(pos Position) {
 		}
 	}
 	c.acks.Begin(pos)
-	c.resume = nil
+	c.resume, c.chain.begun = nil, true
 	c.begun.Store(true)
 }
 
