@@ -4,6 +4,7 @@
 # bench-compare REF=main                           what changed since then, with benchstat
 # bench-agent                                      memory and CPU of an agent on a node (see bench/agentload/main.go)
 # bench-neighbours bench-positions                 what transactions cost readers and Kafka (see bench/transactions/main.go)
+# bench-collector                                  CPU and memory of a row to StarRocks, time to visible (see bench/collectorload/main.go)
 # chaos    kills of agent, collectors, brokers and StarRocks, PARTS times CHAOS, with the Kafka that the environment names (see chaos/main.go)
 # e2e-k8s  the manifests on a real node: the cluster that KUBECONFIG names (see e2e/k8s/k8s_test.go), else one of its own
 # demo     everything on one machine               build  bin/millrace      image  a container image
@@ -16,6 +17,7 @@ COUNT ?= 6
 BENCH ?= ^Benchmark(Agent|Produce|Collector)
 BENCHPKGS = ./agent ./collector ./outputs/kafka ./outputs/starrocks
 AGENTLOAD ?= -for 1m
+COLLECTORLOAD ?= compare
 NEIGHBOURS ?=
 POSITIONS ?=
 CHAOS ?= -agent-kills 40 -broker-kills 10 -collector-kills 40 -starrocks-kills 10 -lines 1000000
@@ -25,7 +27,7 @@ PARTS ?= 10
 LDFLAGS = -s -w -X millrace/internal/ops.version=$(VERSION) -X millrace/internal/ops.commit=$(COMMIT)
 BENCHSTAT = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
-.PHONY: check test race fuzz bench bench-compare bench-agent bench-neighbours bench-positions chaos e2e-k8s demo build image
+.PHONY: check test race fuzz bench bench-compare bench-agent bench-collector bench-neighbours bench-positions chaos e2e-k8s demo build image
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt -w these:"; gofmt -l .; exit 1; }
@@ -61,6 +63,10 @@ bench-compare:
 
 bench-agent: build
 	go run ./bench/agentload -millrace bin/millrace $(AGENTLOAD)
+
+bench-collector: build
+	go build -o bin/starrocks ./demo/starrocks
+	go run ./bench/collectorload -millrace bin/millrace -standin bin/starrocks $(COLLECTORLOAD)
 
 bench-neighbours: build
 	go run ./bench/transactions -millrace bin/millrace $(NEIGHBOURS) neighbours

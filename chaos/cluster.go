@@ -154,6 +154,24 @@ func (c *cluster) stable(ctx context.Context) (map[int32]int64, error) {
 	return ends, nil
 }
 
+// forget deletes the run's topics and its group from a Kafka that stays: one
+// that is killed looks through all it has when it comes back.
+func (c *cluster) forget() error {
+	if c.fake {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	admin := kadm.NewClient(c.client)
+	if _, err := admin.DeleteTopics(ctx, c.topic, c.positions); err != nil {
+		return fmt.Errorf("delete the run's topics: %w", err)
+	}
+	if _, err := admin.DeleteGroups(ctx, c.group); err != nil {
+		return fmt.Errorf("delete the run's group: %w", err)
+	}
+	return nil
+}
+
 func (c *cluster) close() {
 	if c.client != nil {
 		c.client.Close()

@@ -55,8 +55,9 @@ func (k *killer) spree(ctx context.Context) error {
 	return err
 }
 
-// patience bounds every wait for what has to happen.
-const patience = 2 * time.Minute
+// patience bounds every wait for what has to happen. A broker on a machine with
+// other work may take more than a minute to come back.
+const patience = 4 * time.Minute
 
 // live lets the agent live: as a rule until it has taken up its work and a
 // while longer, now and then for less than that.

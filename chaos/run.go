@@ -55,6 +55,9 @@ func runOnce(ctx context.Context, o *options, out io.Writer) (err error) {
 	}
 	fmt.Fprintf(out, "seed=%d part=%d dir=%s\n", o.seed, o.part, dir)
 	defer func() {
+		if err == nil {
+			err = r.cluster.forget()
+		}
 		r.close()
 		if err == nil {
 			remove()

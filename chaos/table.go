@@ -71,7 +71,7 @@ func (r *run) quietTable(ctx context.Context) (ledgers []*check.Ledger, err erro
 		return nil, nil
 	}
 	rows, since := int64(-1), time.Now()
-	err = slowly(ctx, 2*patience, func() (bool, error) {
+	err = slowly(ctx, patience, func() (bool, error) {
 		if n := r.warehouse.visible(ctx); n != rows {
 			rows, since = n, time.Now()
 		}
