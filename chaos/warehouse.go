@@ -35,6 +35,8 @@ const (
 // about every third load.
 var answersLost = []string{
 	"drop after commit,times=-1,chance=0.05",
+	"status unknown then committed,times=-1,chance=0.02",
+	"status unknown then aborted,times=-1,chance=0.02",
 	"drop before commit,times=-1,chance=0.05",
 	"cut answer,times=-1,chance=0.02",
 	"garbled answer,times=-1,chance=0.01",

@@ -11,6 +11,11 @@ import (
 )
 
 func TestParseFault(t *testing.T) {
+	for _, kind := range faultKinds {
+		if got, err := ParseFault(string(kind) + ",times=2"); err != nil || got.Kind != kind || got.Times != 2 {
+			t.Errorf("%q is read as %+v, %v", kind, got, err)
+		}
+	}
 	for spec, want := range map[string]Fault{
 		"too many versions":                                        {Kind: TooManyVersions},
 		"drop after commit,times=-1,chance=0.05,skip=3":            {Kind: DropAfterCommit, Times: -1, Chance: 0.05, Skip: 3},

@@ -29,9 +29,9 @@ const (
 	// PublishTimeout commits, answers "Publish Timeout" and makes the rows visible Delay after the answer.
 	PublishTimeout FaultKind = "publish timeout"
 	// UnknownCommitted commits but answers Fail with "Transaction status unknown, you can retry with same label."
-	UnknownCommitted FaultKind = "status unknown, committed"
+	UnknownCommitted FaultKind = "status unknown then committed"
 	// UnknownAborted gives the same answer and aborts.
-	UnknownAborted FaultKind = "status unknown, aborted"
+	UnknownAborted FaultKind = "status unknown then aborted"
 	// TooManyVersions fails the load as a tablet with tablet_max_versions versions does.
 	TooManyVersions FaultKind = "too many versions"
 	// TxnLimit refuses the load at begin: current running txns on db.
