@@ -51,6 +51,7 @@ var arrows = []struct{ from, to string }{
 	{"e2e/k8s/image", ""},
 	{"e2e/k8s", ""},
 	{"bench/transactions", "demo/kubelet internal/config internal/kafkaconn"},
+	{"bench/collectorload", "demo/traffic internal/pipeline manifests/starrocks"},
 	{"bench/agentload", "agent/kube/kubetest demo/kubelet demo/traffic internal/kafkaconn/kafkatest"},
 	{"chaos/line", ""},
 	{"chaos/book", "chaos/line"},

@@ -69,7 +69,7 @@ func linesAndNothingElse(c *cluster) {
 	a, b := c.start("kong-0", 2000), c.start("kong-1", 2000)
 	a.write(3000, 0)
 	b.write(3000, 1000)
-	c.until("the agent has linked nothing but what is selected", 10*time.Second, func() bool { return c.metric("millrace_agent_containers") == 3 })
+	c.until("the agent follows nothing but what is selected", 10*time.Second, func() bool { return c.metric("millrace_agent_containers") == 3 })
 }
 
 // rotation has two containers print so much that kubelet rotates and compresses
@@ -92,22 +92,25 @@ func (c *cluster) rotated(p *pod) {
 	if c.control == "" {
 		return
 	}
-	compressed, err := filepath.Glob(filepath.Join(logDir, kongs+"_"+p.name+"_*", "proxy", "*.gz"))
-	if err != nil || len(compressed) == 0 {
-		c.Errorf("kubelet has compressed no log of %s (%v)", p.name, err)
-	}
+	c.until("kubelet has compressed a log of "+p.name, 15*time.Second, func() bool {
+		compressed, err := filepath.Glob(filepath.Join(logDir, kongs+"_"+p.name+"_*", "proxy", "*.gz"))
+		return err == nil && len(compressed) > 0
+	})
 }
 
-// rotationWhileKafkaHangs lets kubelet delete what Kafka has not taken, and an
-// agent start in between. Only hard links, made with exactly the shipped
-// security context, keep it.
+// rotationWhileKafkaHangs lets kubelet delete what Kafka has not taken, a whole
+// pod by force among it, and an agent start in between. Only hard links, made
+// with exactly the shipped security context, keep it.
 func rotationWhileKafkaHangs(c *cluster) {
 	if v, err := os.ReadFile("/proc/sys/fs/protected_hardlinks"); err != nil || strings.TrimSpace(string(v)) != "1" {
 		c.Errorf("fs.protected_hardlinks is %q (%v), and 1 is what makes this a test", v, err)
 	}
-	p := c.start("kong-held", 1000)
+	p, gone := c.start("kong-held", 1000), c.start("kong-held-gone", 1000)
 	c.until("lines arrive", 30*time.Second, func() bool { c.book.read(c.warehouse); return c.book.missing == 0 })
 	c.has("kafka", "pause")
+	gone.write(5000, 0)
+	c.written(gone)
+	gone.delete("--force", "--grace-period=0")
 	p.write(30_000, 2000)
 	deleted, compressed := c.held()
 	c.Logf("held by links alone: %d files, and %d beside their compressed ones", deleted, compressed)
@@ -163,13 +166,15 @@ func podDeletedByForce(c *cluster) {
 }
 
 // written waits until the container runtime has taken the last line out of the
-// pipe: what is there when a container is killed is nobody's.
+// pipe: what is there when a container is killed is nobody's. After a rotation
+// the last line may be in another file, and kubectl prints none.
 func (c *cluster) written(p *pod) {
 	c.Helper()
+	last := func() string { return c.kubectl("-n", kongs, "logs", p.name, "-c", "proxy", "--tail=1") }
 	c.until("the runtime has written everything", 30*time.Second, func() bool {
-		a := c.kubectl("-n", kongs, "logs", p.name, "-c", "proxy", "--tail=1")
-		c.pause(100 * time.Millisecond)
-		return a != "" && a == c.kubectl("-n", kongs, "logs", p.name, "-c", "proxy", "--tail=1")
+		before := last()
+		c.pause(300 * time.Millisecond)
+		return before == last()
 	})
 }
 

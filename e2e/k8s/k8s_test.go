@@ -70,11 +70,11 @@ func TestNode(t *testing.T) {
 		{"AgentDeleted", false, agentDeleted},
 		{"RotationWhileKafkaHangs", true, rotationWhileKafkaHangs},
 		{"DaemonSetRolled", false, daemonSetRolled},
+		{"AgentAwayForTooLong", true, agentAwayForTooLong},
 		{"CollectorDeleted", false, collectorDeleted},
 		{"APIServerAway", true, apiServerAway},
 		{"NodeDaemonsRestarted", true, nodeDaemonsRestarted},
 		{"SecretsChanged", true, secretsChanged},
-		{"AgentAwayForTooLong", true, agentAwayForTooLong},
 	} {
 		ok := t.Run(s.name, func(t *testing.T) {
 			if s.needs && c.control == "" {
@@ -90,6 +90,33 @@ func TestNode(t *testing.T) {
 		if !ok {
 			c.explain()
 			t.FailNow() // what comes after would fail for its reasons
+		}
+	}
+	c.usage()
+}
+
+// usage prints what kubelet says that both ends take.
+func (c *cluster) usage() {
+	c.Helper()
+	var s struct {
+		Pods []struct {
+			PodRef     struct{ Name, Namespace string }
+			Containers []struct {
+				CPU    struct{ UsageCoreNanoSeconds int64 }
+				Memory struct{ RSSBytes, WorkingSetBytes int64 }
+			}
+		}
+	}
+	node := c.agent().Spec.NodeName
+	if err := json.Unmarshal([]byte(c.kubectl("get", "--raw", "/api/v1/nodes/"+node+"/proxy/stats/summary")), &s); err != nil {
+		c.Fatal(err)
+	}
+	for _, p := range s.Pods {
+		for _, one := range p.Containers {
+			if p.PodRef.Namespace == "millrace" {
+				c.Logf("%s takes %d MiB, of which RSS %d MiB, and has taken %.1f s of CPU", p.PodRef.Name,
+					one.Memory.WorkingSetBytes>>20, one.Memory.RSSBytes>>20, float64(one.CPU.UsageCoreNanoSeconds)/1e9)
+			}
 		}
 	}
 }

@@ -94,12 +94,18 @@ func TestKustomizations(t *testing.T) {
 					selector = as[networkingv1.NetworkPolicy](t, o).Spec.PodSelector.MatchLabels
 				case "PodDisruptionBudget":
 					selector = as[policyv1.PodDisruptionBudget](t, o).Spec.Selector.MatchLabels
-				case "PodMonitor":
-					if o.Metadata.Namespace != "millrace" {
-						t.Errorf("%s is not beside its pods", id)
+				case "KafkaTopic", "KafkaUser":
+					if o.Metadata.Namespace != "kafka" {
+						t.Errorf("%s is not beside its Kafka", id)
 					}
 					continue
-				default:
+				case "Namespace", "ClusterRole", "ClusterRoleBinding", "PriorityClass":
+					continue
+				}
+				if o.Metadata.Namespace != "millrace" {
+					t.Errorf("%s is not beside the pods", id)
+				}
+				if selector == nil {
 					continue
 				}
 				if name := selector[kongLabel]; len(selector) != 1 || labels[name][kongLabel] != name {
