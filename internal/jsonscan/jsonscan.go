@@ -6,7 +6,7 @@
 // a value into NULL. Numbers that StarRocks' JSON type cannot hold are accepted
 // and marked (Member.Extreme).
 //
-// All functions are pure and safe for concurrent use. They allocate errors,
+// All functions are pure and safe for concurrent use (Known is neither). They allocate errors,
 // what growing the given slices takes, and a copy of a number or an escaped
 // name that is unusually long.
 package jsonscan
@@ -61,17 +61,23 @@ func (m *Member) Text() []byte { return m.Value[1 : len(m.Value)-1] }
 // Members validates that data is exactly one object, white space around it
 // allowed, and appends its top-level members in order of appearance.
 func Members(data []byte, members []Member) ([]Member, error) {
-	s := scanner{data: data, members: members, collect: true}
+	return (&scanner{data: data, members: members}).document()
+}
+
+// document scans data as exactly one object, whose members it collects.
+func (s *scanner) document() ([]Member, error) {
+	before := len(s.members)
+	s.collect = true
 	s.space()
 	if !s.next('{') {
-		return members, s.errorf("the first byte is not an opening brace")
+		return s.members, s.errorf("the first byte is not an opening brace")
 	}
 	if err := s.object(1); err != nil {
-		return members, err
+		return s.members[:before], err
 	}
 	s.space()
-	if s.i != len(data) {
-		return members, s.errorf("something follows the object")
+	if s.i != len(s.data) {
+		return s.members[:before], s.errorf("something follows the object")
 	}
 	return s.members, nil
 }
@@ -145,8 +151,9 @@ type scanner struct {
 	data    []byte
 	i       int
 	members []Member
-	collect bool // append the members of the outermost object
-	extreme bool // a number since it was false is beyond its type's range
+	collect bool   // append the members of the outermost object
+	known   *Known // nil: nothing is remembered
+	extreme bool   // a number since it was false is beyond its type's range
 }
 
 func (s *scanner) errorf(what string) error {
@@ -211,15 +218,37 @@ func (s *scanner) member(depth int) error {
 	}
 	s.space()
 	start := s.i
-	kind, escaped, err := s.value(depth)
+	if depth > 1 || !s.collect {
+		_, _, err := s.value(depth)
+		return err
+	}
+	kind, escaped, err := s.topValue()
 	if err != nil {
 		return err
 	}
-	if s.collect && depth == 1 {
-		s.members = append(s.members, Member{Key: key, Value: s.data[start:s.i:s.i], Start: start, End: s.i, Kind: kind, Escaped: escaped, Extreme: s.extreme})
-		s.extreme = false
-	}
+	s.members = append(s.members, Member{Key: key, Value: s.data[start:s.i:s.i], Start: start, End: s.i, Kind: kind, Escaped: escaped, Extreme: s.extreme})
+	s.extreme = false
 	return nil
+}
+
+// topValue is value for a member of the outermost object; what is known is not
+// scanned again.
+func (s *scanner) topValue() (kind Kind, escaped bool, err error) {
+	rest := s.data[s.i:]
+	if s.known == nil || len(rest) < knownPrefix || rest[0] != '{' {
+		return s.value(1)
+	}
+	set, object := s.known.find(rest)
+	if object != nil {
+		s.i += len(object.text)
+		s.extreme = object.extreme
+		return Object, false, nil
+	}
+	start := s.i
+	if kind, escaped, err = s.value(1); err == nil {
+		s.known.keep(set, s.data[start:s.i], s.extreme)
+	}
+	return kind, escaped, err
 }
 
 // value scans any value; escaped is about strings only.

@@ -2,6 +2,7 @@ package jsonscan
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -68,7 +69,8 @@ func (s *scanner) escape() error {
 // control character or anything beyond ASCII: what may stand in a JSON string
 // as it is, and needs no check for UTF-8. It looks at eight bytes at a time: a byte is
 // special if its high bit is set, if it is below 0x20, or if it becomes zero
-// when xored with a quote or a backslash.
+// when xored with a quote or a backslash. A borrow reaches only bytes after a
+// special one, so the first that is marked is one.
 func PlainLength(p []byte) int {
 	const (
 		ones  = 0x0101010101010101
@@ -78,8 +80,8 @@ func PlainLength(p []byte) int {
 	for ; i+8 <= len(p); i += 8 {
 		w := binary.LittleEndian.Uint64(p[i:])
 		quote, slash := w^ones*'"', w^ones*'\\'
-		if (w|(w-ones*0x20)|(quote-ones)|(slash-ones))&highs != 0 {
-			break
+		if special := (w | (w - ones*0x20) | (quote - ones) | (slash - ones)) & highs; special != 0 {
+			return i + bits.TrailingZeros64(special)/8
 		}
 	}
 	for i < len(p) {

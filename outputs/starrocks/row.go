@@ -20,6 +20,7 @@ var errTime = errors.New("the field " + timeField + " holds no RFC 3339 time bet
 type encoder struct {
 	layout  *layout
 	members []jsonscan.Member
+	known   jsonscan.Known
 	// order is the columns of the last record's members, by position: nearly
 	// all records of a topic have the same fields in the same order.
 	order   []guess
@@ -51,7 +52,7 @@ func newEncoder(l *layout) *encoder {
 // that a text was shortened, here or by the record's own mark. An error means
 // that the record can be no row of this table: dst is returned as it came.
 func (e *encoder) append(dst []byte, r *pipeline.Record) (out []byte, at instant, cut bool, err error) {
-	e.members, err = jsonscan.Members(r.Raw, e.members[:0])
+	e.members, err = e.known.Members(r.Raw, e.members[:0])
 	if err != nil {
 		return dst, at, false, err
 	}
