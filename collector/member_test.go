@@ -61,8 +61,7 @@ func TestMemberThatWasOutForAWhile(t *testing.T) {
 		var first *child
 		w.b.cluster.Control(func(req kmsg.Request) (kmsg.Response, error, bool) {
 			w.b.cluster.KeepControl()
-			switch req := req.(type) {
-			case *kmsg.OffsetCommitRequest:
+			if req, ok := req.(*kmsg.OffsetCommitRequest); ok {
 				its := req.InstanceID != nil && *req.InstanceID == "kong-0"
 				for _, topic := range req.Topics {
 					if its && !joining.Load() && slices.ContainsFunc(topic.Partitions, advanced) {

@@ -99,13 +99,17 @@ func (r *replay) run(ctx context.Context, of *PipelineConfig) error {
 		return err
 	}
 	defer client.Close()
-	starts, ends, err := replayEnds(ctx, kadm.NewClient(client), &source)
-	if err != nil || len(ends) == 0 {
+	left, err := replayRest(ctx, kadm.NewClient(client), &source)
+	if err != nil || len(left) == 0 {
 		return err
 	}
-	early, err := r.cutEarly(ctx, of.Source.Kafka, &source, starts, ends)
+	early, err := r.cutEarly(ctx, of.Source.Kafka, &source, left)
 	if err != nil {
 		return err
+	}
+	ends := map[int32]int64{}
+	for id, rest := range left {
+		ends[id] = rest.to
 	}
 	if err = r.load(ctx, kadm.NewClient(client), of, ends); err == nil && early != "" {
 		err = errors.New(early)
@@ -148,17 +152,21 @@ func (r *replay) stored(letters []starrocks.DeadLetter) {
 	}
 }
 
-// replayEnds are the offsets from which and up to which there are dead letters
-// that were not replayed yet; none if there is no such topic.
-func replayEnds(ctx context.Context, admin *kadm.Client, c *KafkaConfig) (from, to map[int32]int64, err error) {
+// rest is where dead letters of a partition begin that were not replayed yet, and
+// where they end.
+type rest struct{ from, to int64 }
+
+// replayRest is what there is to replay, by partition; nothing if there is no
+// such topic.
+func replayRest(ctx context.Context, admin *kadm.Client, c *KafkaConfig) (map[int32]rest, error) {
 	subject := kafkaconn.Subject{Config: &c.Conn, Topic: c.Topic, Right: "Read", Group: c.Group}
 	starts, err := admin.ListStartOffsets(ctx, c.Topic)
 	ends, eerr := admin.ListCommittedOffsets(ctx, c.Topic)
 	done, derr := groupOffsets(ctx, admin, c.Group)
 	if err = errors.Join(err, eerr, derr); err != nil {
-		return nil, nil, kafkaconn.Explain(err, subject)
+		return nil, kafkaconn.Explain(err, subject)
 	}
-	from, to = map[int32]int64{}, map[int32]int64{}
+	left := map[int32]rest{}
 	var failed error
 	ends.Each(func(o kadm.ListedOffset) {
 		start, _ := starts.Lookup(c.Topic, o.Partition)
@@ -170,10 +178,10 @@ func replayEnds(ctx context.Context, admin *kadm.Client, c *KafkaConfig) (from, 
 		case o.Err != nil:
 			failed = kafkaconn.Explain(o.Err, subject)
 		case o.Offset > start.Offset:
-			from[o.Partition], to[o.Partition] = start.Offset, o.Offset
+			left[o.Partition] = rest{start.Offset, o.Offset}
 		}
 	})
-	return from, to, failed
+	return left, failed
 }
 
 // groupOffsets are a group's offsets; none of one that there is not yet.

@@ -12,15 +12,16 @@ import (
 	"millrace/internal/kafkaconn"
 )
 
-// cutEarly lowers the ends to before letters whose load is not finished: the
+// cutEarly leaves out of what is left the letters whose load is not finished, and
+// those behind them: the
 // offset of the pipeline's own group is not behind them, so a plan may stand
 // whose range they are in. Its label may be unknown, and the row of a replayed
 // letter would be taken for the load's; or the letter is sent once more with its
 // plan. early says in one sentence what was left; empty if nothing was.
-func (r *replay) cutEarly(ctx context.Context, source, letters *KafkaConfig, starts, ends map[int32]int64) (early string, err error) {
+func (r *replay) cutEarly(ctx context.Context, source, letters *KafkaConfig, left map[int32]rest) (early string, err error) {
 	from := map[int32]kgo.Offset{}
-	for id := range ends {
-		from[id] = kgo.NewOffset().At(starts[id])
+	for id, rest := range left {
+		from[id] = kgo.NewOffset().At(rest.from)
 	}
 	opts, err := kafkaconn.Options(&letters.Conn, "millrace-replay", r.process.Logger, nil)
 	if err != nil {
@@ -43,29 +44,30 @@ func (r *replay) cutEarly(ctx context.Context, source, letters *KafkaConfig, sta
 	if err != nil {
 		return "", fmt.Errorf("read the offsets of group %q: %w", source.Group, kafkaconn.Explain(err, subject))
 	}
-	open := maps.Clone(ends)
+	open := maps.Clone(left)
 	for len(open) > 0 {
 		fetches := client.PollFetches(ctx)
 		for _, e := range fetches.Errors() {
 			return "", fmt.Errorf("read topic %q, partition %d: %w", letters.Topic, e.Partition, errors.Join(context.Cause(ctx), kafkaconn.Explain(e.Err, subject)))
 		}
 		fetches.EachRecord(func(rec *kgo.Record) {
-			end, ok := open[rec.Partition]
+			rest, ok := open[rec.Partition]
 			if !ok {
 				return
 			}
 			l, fits := r.letter(rec)
 			at, known := behind.Lookup(source.Topic, l.part)
-			if fits && rec.Offset < end && l.topicID == of.id && (!known || l.offset >= at.At) {
+			if fits && rec.Offset < rest.to && l.topicID == of.id && (!known || l.offset >= at.At) {
 				early = fmt.Sprintf("the letter of topic %q, partition %d, offset %d, and those behind it are not replayed: the load that they are of is not finished (group %q is at %d); let the collector run until it is, and replay again",
 					source.Topic, l.part, l.offset, source.Group, max(at.At, 0))
-				ends[rec.Partition] = rec.Offset
+				rest.to = rec.Offset
+				left[rec.Partition] = rest
 			}
-			if rec.Offset+1 >= ends[rec.Partition] {
+			if rec.Offset+1 >= rest.to {
 				delete(open, rec.Partition)
 			}
 		})
 	}
-	maps.DeleteFunc(ends, func(id int32, end int64) bool { return end <= starts[id] })
+	maps.DeleteFunc(left, func(_ int32, r rest) bool { return r.to <= r.from })
 	return early, nil
 }

@@ -156,7 +156,8 @@ func TestPipelinesShareDeadLetters(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.sow(0, "a", 5, 2)
-	second := strings.NewReplacer("name: kong", "name: other", "topic: logging.kong,", "topic: other.topic,", "table: kong_log_events", "table: other").Replace(testYAML[strings.Index(testYAML, "  - name: kong"):])
+	_, line, _ := strings.Cut(testYAML, "  - name: kong")
+	second := "  - name: other" + strings.NewReplacer("topic: logging.kong,", "topic: other.topic,", "table: kong_log_events", "table: other").Replace(line)
 	text := fmt.Sprintf(testYAML, t.TempDir(), strings.Join(w.b.addrs, ","), w.srv.URL(), w.srv.MySQLAddr()) +
 		strings.TrimPrefix(fmt.Sprintf(second, strings.Join(w.b.addrs, ","), w.srv.URL(), w.srv.MySQLAddr()), "\n")
 	parse := func() *Config {

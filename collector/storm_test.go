@@ -113,7 +113,7 @@ func TestStorm(t *testing.T) {
 			members[0].books()
 			members = members[1:]
 		}
-		time.Sleep(time.Duration(n(400)) * time.Millisecond)
+		idle(t.Context(), time.Duration(n(400))*time.Millisecond)
 	}
 	mu.Lock()
 	over = true
