@@ -7,15 +7,15 @@ import (
 	"maps"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"millrace/internal/kafkaconn"
 )
 
 // cutEarly leaves out of what is left the letters whose load is not finished, and
-// those behind them: the
-// offset of the pipeline's own group is not behind them, so a plan may stand
-// whose range they are in. Its label may be unknown, and the row of a replayed
+// those behind them. The offset of the pipeline's own group has not passed such a
+// letter, so a plan may stand whose range it is in. Its label may be unknown, and the row of a replayed
 // letter would be taken for the load's; or the letter is sent once more with its
 // plan. early says in one sentence what was left; empty if nothing was.
 func (r *replay) cutEarly(ctx context.Context, source, letters *KafkaConfig, left map[int32]rest) (early string, err error) {
@@ -37,7 +37,7 @@ func (r *replay) cutEarly(ctx context.Context, source, letters *KafkaConfig, lef
 	subject := kafkaconn.Subject{Config: &source.Conn, Topic: source.Topic, Right: "Describe", Group: source.Group}
 	admin := kadm.NewClient(client)
 	of, err := identify(ctx, admin, source.Topic)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) { // of a topic that is gone nothing is loaded any more
 		return "", kafkaconn.Explain(err, subject)
 	}
 	behind, err := groupOffsets(ctx, admin, source.Group)
