@@ -55,10 +55,10 @@ func (r *run) rest(ctx context.Context) error {
 	case check.RowMiscounted:
 		rows.Miscount(terms[int(r.opts.random())%len(terms)])
 	}
-	r.tally.differ(sum.Differences(r.since(before, after))...)
+	r.tally.Differences.differ(sum.Differences(r.since(before, after))...)
 	r.tally.LedgerLines = after.Lines - before.Lines
 	if r.opts.table {
-		r.tally.Table.differ(rows.Differences(r.recordsSince(records))...)
+		r.tally.Table.Differences.differ(rows.Differences(r.recordsSince(records))...)
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ type rows struct {
 	Faults    map[string]int `json:"faults"`
 	Slowest   float64        `json:"slowest_start"` // in seconds
 
-	Differences []string `json:"differences,omitempty"`
+	Differences differences `json:"differences,omitempty"`
 }
 
 // take enters a verdict and what the stand-in says.
@@ -43,12 +43,6 @@ func (t *rows) take(v *check.TableVerdict, s *warehouseState) {
 	t.Evicted, t.Forgotten, t.Reused = s.Stats.Evicted, s.Stats.Forgotten, s.Stats.Reused
 	t.Faults = maps.Clone(s.Struck)
 	maps.DeleteFunc(t.Faults, func(kind string, _ int) bool { return strings.Contains(kind, "label ") })
-}
-
-// differ notes what the collectors' ledgers say otherwise than the topic.
-func (t *rows) differ(differences ...string) {
-	t.Differences = append(t.Differences, differences...)
-	t.Differences = t.Differences[:min(len(t.Differences), maxDifferences)]
 }
 
 // wrong says what is not as it should be.
@@ -110,5 +104,5 @@ func (t *rows) plus(o *rows) {
 	for kind, n := range o.Faults {
 		t.Faults[kind] += n
 	}
-	t.differ(o.Differences...)
+	t.Differences.differ(o.Differences...)
 }

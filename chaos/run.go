@@ -217,9 +217,9 @@ func (r *run) judge() error {
 	t.take(found.Topic, &status)
 	t.Missed = r.agent.former.plus(r.agent.scraped)
 	if claimed, there := t.Missed.Delivered, r.reader.topic.Records(); claimed > there {
-		t.differ(fmt.Sprintf("the agent's lives claim %d delivered records, the topic has %d", claimed, there))
+		t.Differences.differ(fmt.Sprintf("the agent's lives claim %d delivered records, the topic has %d", claimed, there))
 	}
-	t.differ(r.agent.unbalanced...)
+	t.Differences.differ(r.agent.unbalanced...)
 	fmt.Fprint(r.out, found.Topic.Report(8))
 	if r.opts.table {
 		if found.Table, err = r.readTable(b); err != nil {

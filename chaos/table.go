@@ -140,12 +140,12 @@ func (r *run) readTable(b *book.Book) (*check.TableVerdict, error) {
 		r.tally.Table.Loads = r.tally.Table.Loads.plus(m.former).plus(m.scraped)
 		r.tally.Table.Lives += m.lives
 		r.tally.Table.Unclear += m.unclear
-		r.tally.Table.differ(m.unbalanced...)
+		r.tally.Table.Differences.differ(m.unbalanced...)
 	}
 	// What one process brought and another then found is claimed twice, and
 	// taken over once.
 	if l := r.tally.Table.Loads; l.Delivered-l.TakenOver > v.Rows {
-		r.tally.Table.differ(fmt.Sprintf("the collectors' lives claim %d delivered records of which they took over %d, the table has %d rows", l.Delivered, l.TakenOver, v.Rows))
+		r.tally.Table.Differences.differ(fmt.Sprintf("the collectors' lives claim %d delivered records of which they took over %d, the table has %d rows", l.Delivered, l.TakenOver, v.Rows))
 	}
 	return v, nil
 }

@@ -44,8 +44,8 @@ type tally struct {
 	Missed  metrics       `json:"missed"`
 
 	// LedgerLines were written while the agent ran whose ledger was compared.
-	LedgerLines int64    `json:"ledger_lines"`
-	Differences []string `json:"differences,omitempty"`
+	LedgerLines int64       `json:"ledger_lines"`
+	Differences differences `json:"differences,omitempty"`
 
 	Rotations  int `json:"rotations"`
 	Restarts   int `json:"restarts"`
@@ -68,10 +68,13 @@ func (t *tally) take(v *check.Verdict, s *generator.Status) {
 // maxDifferences are kept of a run.
 const maxDifferences = 20
 
-// differ notes what ledgers say otherwise than the writers.
-func (t *tally) differ(differences ...string) {
-	t.Differences = append(t.Differences, differences...)
-	t.Differences = t.Differences[:min(len(t.Differences), maxDifferences)]
+// differences are what ledgers say otherwise than those who wrote or read.
+type differences []string
+
+// differ notes some, up to maxDifferences in all.
+func (d *differences) differ(more ...string) {
+	*d = append(*d, more...)
+	*d = (*d)[:min(len(*d), maxDifferences)]
 }
 
 // wrong says what is not as it should be.
@@ -179,7 +182,7 @@ func (t *tally) plus(o *tally) {
 	t.Deleted.Least += o.Deleted.Least
 	t.Deleted.Most += o.Deleted.Most
 	t.LedgerLines += o.LedgerLines
-	t.differ(o.Differences...)
+	t.Differences.differ(o.Differences...)
 	t.Rotations += o.Rotations
 	t.Restarts += o.Restarts
 	t.Gone += o.Gone
