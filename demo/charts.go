@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	_ "embed" // for the data set
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 
 	"millrace/demo/traffic"
 )
@@ -21,16 +23,12 @@ var dataSet string
 // chart is one question to the data set. DATA stands for it.
 type chart struct{ Name, SQL string }
 
-// bucket is the stretch of time the charts count by, as dataset.sql cuts it.
-// The dashboard has a minute or an hour; a demo is young.
-const bucket = 10 * time.Second
-
 // charts are the eight of the dashboard.
 var charts = []chart{
 	{"response_time", `SELECT bucket, avg(response_time), max(response_time) FROM (DATA) AS d GROUP BY bucket ORDER BY bucket`},
 	{"requests", `SELECT bucket, count(*) FROM (DATA) AS d GROUP BY bucket ORDER BY bucket`},
-	{"by_status", `SELECT bucket, status_code, count(*) / 10 FROM (DATA) AS d GROUP BY bucket, status_code ORDER BY bucket, status_code`},
-	{"error_rate", `SELECT bucket, 100.0 * sum(CASE WHEN status_code >= 400 THEN 1 ELSE 0 END) / count(*) FROM (DATA) AS d GROUP BY bucket ORDER BY bucket`},
+	{"by_status", `SELECT bucket, status_code, count(*) / WIDTH FROM (DATA) AS d GROUP BY bucket, status_code ORDER BY bucket, status_code`},
+	{"error_rate", `SELECT bucket, 100.0 * sum(CASE WHEN status_code >= 400 THEN 1 ELSE 0 END) / count(*), sum(CASE WHEN status_code >= 400 THEN 1 ELSE 0 END), count(*) FROM (DATA) AS d GROUP BY bucket ORDER BY bucket`},
 	{"projects", `SELECT project_name, count(*) AS n FROM (DATA) AS d GROUP BY project_name ORDER BY n DESC`},
 	{"slowest", `SELECT concat(host_domain, request_url) AS url, avg(response_time) AS seconds, count(*) AS n FROM (DATA) AS d GROUP BY url ORDER BY seconds DESC LIMIT 10`},
 	{"errors", `SELECT concat(host_domain, request_url) AS url, sum(CASE WHEN status_code >= 400 THEN 1 ELSE 0 END) AS errors, count(*) AS n FROM (DATA) AS d GROUP BY url ORDER BY errors DESC LIMIT 10`},
@@ -48,34 +46,56 @@ type reading struct {
 	Error  string  `json:"error,omitempty"`
 }
 
-// span is a stretch of time, without its end.
-type span struct{ since, until time.Time }
-
-// whole is the last so many minutes in whole buckets, each of which has had a
-// few seconds to become complete: half a bucket would look like a drop.
-func whole(now time.Time, minutes int) span {
-	until := now.Add(-3 * time.Second).Truncate(bucket)
-	return span{until.Add(-time.Duration(minutes) * time.Minute), until}
-}
-
-// sqlTime is the form of a DATETIME literal, in the zone of kst_time.
-func sqlTime(t time.Time) string { return t.In(traffic.Zone).Format("2006-01-02 15:04:05") }
-
 // ask puts a question about the rows of a stretch of time.
 func (w *warehouse) ask(ctx context.Context, c chart, of span) reading {
 	began := time.Now()
-	query := strings.NewReplacer("SINCE", sqlTime(of.since), "UNTIL", sqlTime(of.until)).
-		Replace(strings.ReplaceAll(c.SQL, "DATA", dataSet))
+	rows, err := w.rows(ctx, of.fill(c.SQL))
+	if err != nil {
+		return reading{Error: explain(err)}
+	}
+	return reading{Rows: rows, Millis: time.Since(began).Milliseconds()}
+}
+
+// fill puts the data set and the times into a query.
+func (s span) fill(query string) string {
+	b := s.bucket()
+	return strings.NewReplacer("SINCE", sqlTime(s.since), "UNTIL", sqlTime(s.until),
+		"CHARACTERS", b.characters, "ZEROS", b.zeros, "WIDTH", strconv.Itoa(int(b.width.Seconds()))).
+		Replace(strings.ReplaceAll(query, "DATA", dataSet))
+}
+
+// errNoBackend is what StarRocks answers to queries without a backend. The
+// stand-in would go on to answer them.
+var errNoBackend = errors.New("its backend is stopped")
+
+func (w *warehouse) rows(ctx context.Context, query string) ([][]any, error) {
+	if w.broken.Load() {
+		return nil, errNoBackend
+	}
 	rows, err := w.db.QueryContext(ctx, query)
 	if err != nil {
-		return reading{Error: err.Error()}
+		return nil, err
 	}
 	defer rows.Close()
-	table, err := scan(rows)
-	if err != nil {
-		return reading{Error: err.Error()}
+	return scan(rows)
+}
+
+// explain is a sentence about an error of a query.
+func explain(err error) string {
+	var refused *mysql.MySQLError
+	if errors.As(err, &refused) {
+		return fmt.Sprintf("StarRocks refuses the query: %s.", refused.Message)
 	}
-	return reading{Rows: table, Millis: time.Since(began).Milliseconds()}
+	return fmt.Sprintf("StarRocks does not answer: %v.", err)
+}
+
+// oldest is the time of the first row, zero of an empty table.
+func (w *warehouse) oldest(ctx context.Context) (time.Time, error) {
+	rows, err := w.rows(ctx, "SELECT min(kst_time) FROM "+table)
+	if err != nil || rows[0][0] == nil {
+		return time.Time{}, err
+	}
+	return time.ParseInLocation(rowTime, fmt.Sprint(rows[0][0]), traffic.Zone)
 }
 
 func scan(rows *sql.Rows) (table [][]any, err error) {
@@ -103,6 +123,9 @@ func scan(rows *sql.Rows) (table [][]any, err error) {
 	return table, nil
 }
 
+// rowTime is the form of a time in a row.
+const rowTime = "2006-01-02T15:04:05.000"
+
 // plain turns what the driver gives into what JSON and a page can take:
 // numbers as numbers, times as text in the table's own zone.
 func plain(v any, kind string) any {
@@ -116,40 +139,7 @@ func plain(v any, kind string) any {
 		}
 		return string(v)
 	case time.Time:
-		return v.Format("2006-01-02T15:04:05.000")
+		return v.Format(rowTime)
 	}
 	return v
-}
-
-// board answers all charts at once, and again only after a while: as many
-// pages as like may look.
-type board struct {
-	warehouse *warehouse
-
-	mu      sync.Mutex
-	fresh   time.Time // until when the readings are given again
-	minutes int
-	last    map[string]reading
-}
-
-// ask gives the charts of the last so many minutes. It may block for as long
-// as eight questions take; they never take more than a fifth of one core. The
-// readings are for others too, so they do not end with whoever asked first.
-func (b *board) ask(minutes int) map[string]reading {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	began := time.Now()
-	if b.minutes == minutes && began.Before(b.fresh) {
-		return b.last
-	}
-	of := whole(began, minutes)
-	b.last, b.minutes = map[string]reading{}, minutes
-	for _, c := range charts {
-		b.last[c.Name] = b.warehouse.ask(ctx, c, of)
-	}
-	took := time.Since(began)
-	b.fresh = began.Add(max(bucket, 5*took))
-	return b.last
 }

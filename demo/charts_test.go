@@ -25,6 +25,7 @@ var (
 // requests reads what the dashboard counts from the lines of a shelf.
 func requests(t *testing.T, s *shelf, of span) (all []request) {
 	t.Helper()
+	width := of.bucket().width
 	for i, l := range s.lines {
 		m := dashboardLine.FindStringSubmatch(l.Message)
 		at := s.at[i]
@@ -35,7 +36,7 @@ func requests(t *testing.T, s *shelf, of span) (all []request) {
 		if path == nil {
 			continue
 		}
-		r := request{bucket: sqlTime(at.Truncate(bucket)), project: "platform", url: m[5] + path[1]}
+		r := request{bucket: sqlTime(at.Truncate(width)), project: "platform", url: m[5] + path[1]}
 		if before, _, ok := strings.Cut(m[5], "-"); ok {
 			r.project = before
 		}
@@ -69,7 +70,7 @@ func tallies(all []request, key func(request) string) map[string]tally {
 
 func TestChartsGiveTheNumbersOfTheLines(t *testing.T) {
 	s := store(t, time.Now().Add(-80*time.Second), 4000, nil)
-	of := whole(time.Now(), 1)
+	of := timeRange{minutes: 1}.at(time.Now(), time.Time{})
 	all := requests(t, s, of)
 	times := tallies(all, func(r request) string { return r.bucket })
 	urls := tallies(all, func(r request) string { return r.url })
@@ -81,7 +82,7 @@ func TestChartsGiveTheNumbersOfTheLines(t *testing.T) {
 	}{
 		{"response_time", times, 0, func(t tally) []float64 { return []float64{t.seconds / t.n, t.most} }},
 		{"requests", times, 0, func(t tally) []float64 { return []float64{t.n} }},
-		{"error_rate", times, 0, func(t tally) []float64 { return []float64{100 * t.failed / t.n} }},
+		{"error_rate", times, 0, func(t tally) []float64 { return []float64{100 * t.failed / t.n, t.failed, t.n} }},
 		{"projects", tallies(all, func(r request) string { return r.project }), 0, func(t tally) []float64 { return []float64{t.n} }},
 		{"slowest", urls, 10, func(t tally) []float64 { return []float64{t.seconds / t.n, t.n} }},
 		{"errors", urls, 10, func(t tally) []float64 { return []float64{t.failed, t.n} }},
@@ -156,12 +157,22 @@ func TestNewestRows(t *testing.T) {
 	}
 }
 
-func TestWholeBuckets(t *testing.T) {
-	now := time.Date(2026, 8, 21, 8, 15, 32, 0, time.UTC)
-	if s := whole(now, 5); sqlTime(s.since) != "2026-08-21 17:10:20" || sqlTime(s.until) != "2026-08-21 17:15:20" {
-		t.Errorf("%s to %s: two seconds are not enough for a bucket to be complete", sqlTime(s.since), sqlTime(s.until))
+func TestTroubleWithStarRocksIsASentence(t *testing.T) {
+	s := store(t, time.Now().Add(-20*time.Second), 100, nil)
+	if _, err := s.rows(t.Context(), "SELECT a FROM nowhere"); !strings.HasPrefix(explain(err), "StarRocks refuses the query: ") {
+		t.Errorf("a table that is not there: %s", explain(err))
 	}
-	if s := whole(now.Add(time.Second), 5); sqlTime(s.until) != "2026-08-21 17:15:30" {
-		t.Errorf("until %s", sqlTime(s.until))
+	b := board{warehouse: s.warehouse}
+	five := timeRange{minutes: 5}
+	if a := b.ask(t.Context(), five); a.Error != "" || len(a.Charts) != len(charts) || a.Again <= 0 {
+		t.Errorf("%+v", a)
+	}
+	s.db.SetMaxIdleConns(-1) // or it is asked over a connection that is open
+	s.Close()
+	if a := b.ask(t.Context(), five); a.Error != "" {
+		t.Errorf("an answer is not given again: %s", a.Error)
+	}
+	if a := b.ask(t.Context(), timeRange{minutes: 6}); !strings.HasPrefix(a.Error, "StarRocks does not answer: ") || a.Charts != nil {
+		t.Errorf("a server that is gone: %q", a.Error)
 	}
 }

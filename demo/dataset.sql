@@ -1,6 +1,6 @@
 SELECT
     kst_time,
-    concat(left(CAST(kst_time AS CHAR), 18), '0') AS bucket,
+    concat(left(CAST(kst_time AS CHAR), CHARACTERS), 'ZEROS') AS bucket,
     split_part(message, ' ', 1) AS client_ip,
     CAST(nullif(regexp_extract(message, 'HTTP/[0-9.]+" [0-9]{3} ([0-9.]+)', 1), '') AS DOUBLE) AS response_time,
     regexp_extract(message, 'HTTP/[0-9.]+" [0-9]+ [-0-9., :]+ "([^"]*)"', 1) AS host_domain,

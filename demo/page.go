@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -59,11 +58,16 @@ func (p *page) handler() http.Handler {
 	}
 	guarded := http.NewCrossOriginProtection().Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", "default-src 'self'; style-src 'self' 'unsafe-inline'")
+		w.Header().Set("Content-Security-Policy", policy)
 		w.Header().Set("Cache-Control", "no-store")
 		guarded.ServeHTTP(w, r)
 	})
 }
+
+// policy lets the page ask this server and nobody else, and run nothing that
+// is not one of its files.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 func reply(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
@@ -133,14 +137,14 @@ func (e *end) state(ctx context.Context) endState {
 	return s
 }
 
-// serveCharts gives the charts of the last ?minutes=, 1 to 15.
+// serveCharts gives the charts of a time range.
 func (p *page) serveCharts(w http.ResponseWriter, r *http.Request) {
-	minutes, err := strconv.Atoi(r.FormValue("minutes"))
-	if err != nil || minutes < 1 || minutes > 15 {
-		http.Error(w, "minutes must be 1 to 15", http.StatusBadRequest)
+	of, err := parseRange(r.URL.Query())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	reply(w, p.board.ask(minutes))
+	reply(w, p.board.ask(r.Context(), of))
 }
 
 func (p *page) serveNewest(w http.ResponseWriter, r *http.Request) {

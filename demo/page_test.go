@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -23,13 +24,13 @@ func TestMain(m *testing.M) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	go answer(os.Args[1], os.Args[len(os.Args)-1])
+	go impersonate(os.Args[1], os.Args[len(os.Args)-1])
 	<-ctx.Done()
 }
 
-// answer serves the admin address that a configuration names, with the ledger
-// of a process that has read ten lines.
-func answer(as, config string) {
+// impersonate serves the admin address that a configuration names, with the ledger
+// of a process that has read ten lines, and a hundred rows more at each look.
+func impersonate(as, config string) {
 	text, err := os.ReadFile(config)
 	if err != nil {
 		panic(err)
@@ -44,13 +45,15 @@ func answer(as, config string) {
 		fmt.Fprint(w, `{"pipelines":[{"name":"kong","ledger":{"read":10,"delivered":6,"filtered":1,"dropped":{"too_large":1},"pending":2},
 			"accounts":[{"name":"kong/pod/proxy","labels":{"pod":"pod"},"read":10,"delivered":6,"filtered":1,"dropped":{"too_large":1},"pending":2}]}]}`)
 	})
+	var hundreds atomic.Int64
 	http.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, "# TYPE millrace_time_to_visible_seconds histogram\n"+
-			`millrace_time_to_visible_seconds_bucket{pipeline="kong",le="1"} 90`+"\n"+
-			`millrace_time_to_visible_seconds_bucket{pipeline="kong",le="2"} 100`+"\n"+
-			`millrace_time_to_visible_seconds_bucket{pipeline="kong",le="+Inf"} 100`+"\n"+
-			`millrace_time_to_visible_seconds_sum{pipeline="kong"} 70`+"\n"+
-			`millrace_time_to_visible_seconds_count{pipeline="kong"} 100`+"\n")
+		n := hundreds.Add(1)
+		fmt.Fprintf(w, "# TYPE millrace_time_to_visible_seconds histogram\n"+
+			`millrace_time_to_visible_seconds_bucket{pipeline="kong",le="1"} %d`+"\n"+
+			`millrace_time_to_visible_seconds_bucket{pipeline="kong",le="2"} %[2]d`+"\n"+
+			`millrace_time_to_visible_seconds_bucket{pipeline="kong",le="+Inf"} %[2]d`+"\n"+
+			`millrace_time_to_visible_seconds_sum{pipeline="kong"} %d`+"\n"+
+			`millrace_time_to_visible_seconds_count{pipeline="kong"} %[2]d`+"\n", 90*n, 100*n, 70*n)
 	})
 	panic(http.ListenAndServe(string(addr), nil))
 }
@@ -253,7 +256,7 @@ func testButtons(t *testing.T, d *demo, srv *httptest.Server) {
 
 func testAsksNobodyElse(t *testing.T, srv *httptest.Server) {
 	resp := get(t, srv, "/", nil)
-	if resp.StatusCode != 200 || !strings.Contains(resp.Header.Get("Content-Security-Policy"), "default-src 'self'") {
+	if resp.StatusCode != 200 || !strings.Contains(resp.Header.Get("Content-Security-Policy"), "default-src 'none'; script-src 'self'") {
 		t.Errorf("%s, %v", resp.Status, resp.Header)
 	}
 	html, err := pageFiles.ReadFile("page/index.html")
@@ -261,7 +264,7 @@ func testAsksNobodyElse(t *testing.T, srv *httptest.Server) {
 		t.Fatal(err)
 	}
 	parts := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(html), -1)
-	if len(parts) < 6 {
+	if len(parts) < 7 {
 		t.Fatalf("only %q", parts)
 	}
 	for _, m := range parts {
@@ -274,11 +277,11 @@ func testAsksNobodyElse(t *testing.T, srv *httptest.Server) {
 			t.Errorf("%s answers %d", path, code)
 		}
 	}
-	var all map[string]reading
+	var all answer
 	get(t, srv, "/api/charts?minutes=5", &all)
 	for _, c := range charts {
-		if r, ok := all[c.Name]; !ok || r.Error != "" || r.Rows == nil {
-			t.Errorf("%s: %+v", c.Name, r)
+		if rows, ok := all.Charts[c.Name]; !ok || all.Error != "" || rows == nil {
+			t.Errorf("%s: %+v", c.Name, all)
 		}
 	}
 	var last reading

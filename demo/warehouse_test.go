@@ -32,10 +32,19 @@ func store(t *testing.T, start time.Time, count int, change func(rows []map[stri
 	}
 	t.Cleanup(w.close)
 	s := &shelf{warehouse: w, book: audit.NewBook()}
-	var rows []map[string]any
+	rows := s.write(start, 20*time.Millisecond, count)
+	if change != nil {
+		rows = change(rows)
+	}
+	load(t, w, "s", rows)
+	return s
+}
+
+// write notes lines from start on, and gives their rows.
+func (s *shelf) write(start time.Time, every time.Duration, count int) (rows []map[string]any) {
 	kong := traffic.NewKong(seed, 1)
 	for i := range count {
-		at := start.Add(time.Duration(i) * 20 * time.Millisecond)
+		at := start.Add(time.Duration(i) * every)
 		l := kong.Next(at)
 		if l.Kind == traffic.Health {
 			continue
@@ -47,27 +56,23 @@ func store(t *testing.T, start time.Time, count int, change func(rows []map[stri
 			"kubernetes": map[string]any{"pod_name": "kong-1", "namespace_name": "kong", "container_name": "proxy"},
 		})
 	}
-	if change != nil {
-		rows = change(rows)
-	}
+	return rows
+}
+
+// load puts rows into the table, as a client of Stream Load does.
+func load(t *testing.T, w *warehouse, password string, rows []map[string]any) {
+	t.Helper()
 	var body bytes.Buffer
 	for _, r := range rows {
 		if err := json.NewEncoder(&body).Encode(r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	load(t, w, body.Bytes())
-	return s
-}
-
-// load puts lines of JSON into the table, as a client of Stream Load does.
-func load(t *testing.T, w *warehouse, body []byte) {
-	t.Helper()
-	req, err := http.NewRequest(http.MethodPut, fmt.Sprintf("%s/api/%s/%s/_stream_load", w.URL(), database, table), bytes.NewReader(body))
+	req, err := http.NewRequest(http.MethodPut, fmt.Sprintf("%s/api/%s/%s/_stream_load", w.URL(), database, table), &body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.SetBasicAuth("millrace", "s")
+	req.SetBasicAuth("millrace", password)
 	req.Header.Set("Expect", "100-continue")
 	req.Header.Set("format", "json")
 	resp, err := (&http.Client{Transport: &http.Transport{ExpectContinueTimeout: 10 * time.Second}}).Do(req)
