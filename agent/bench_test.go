@@ -45,6 +45,9 @@ func (s *sink) Write(b *pipeline.Batch) {
 
 func (s *sink) Close(context.Context) error { return nil }
 
+// kongFormat is the format that Kong has by itself, which is the bench line's.
+var kongFormat = &filters.Kong{Escape: "default", Format: `$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" kong_request_id: "$request_id"`}
+
 // BenchmarkAgent reads a file to its end: what it reports is per line.
 //
 //	read      reading and splitting CRI lines into records
@@ -59,14 +62,12 @@ func BenchmarkAgent(b *testing.B) {
 		}
 		return p
 	}
-	// The format that Kong has by itself, which is the bench line's.
-	kong := &filters.Kong{Escape: "default", Format: `$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" kong_request_id: "$request_id"`}
 	some := filters.New([]filters.Config{
 		{Drop: &filters.Condition{Field: path("message"), Match: regexp.MustCompile(`^127\.0\.0\.1 `)}},
 		{Drop: &filters.Condition{Field: path("kubernetes.pod_name"), Equals: &equals}},
 		{Add: filters.Constants{"cluster": "prod"}},
 	}, prometheus.NewRegistry())
-	access := filters.New(filters.List{{Kong: kong}}, prometheus.NewRegistry())
+	access := filters.New(filters.List{{Kong: kongFormat}}, prometheus.NewRegistry())
 	for _, bench := range []struct {
 		name    string
 		encode  bool
@@ -77,34 +78,59 @@ func BenchmarkAgent(b *testing.B) {
 }
 
 func benchmarkAgent(b *testing.B, encode bool, fs []pipeline.Filter) {
-	logs := b.TempDir()
-	dir := filepath.Join(logs, podDir, "proxy")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		b.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "0.log"), []byte(strings.Repeat(kongLine+"\n", benchLines)), 0o644); err != nil {
-		b.Fatal(err)
-	}
-	var c tail.Config
-	config.SetDefaults(&c)
-	metadata := &tail.Metadata{Tail: []byte(strings.TrimSuffix(strings.TrimPrefix(kongRecord, kongHead), "}"))}
+	read := reader(b, benchLines, encode, fs)
 	b.ReportAllocs()
 	for b.Loop() {
-		ctx, cancel := context.WithCancel(b.Context())
-		ledger := pipeline.NewLedger("bench", tail.LabelNames...)
-		source, err := tail.New(tail.Options{Config: c, LogDir: logs, DataDir: filepath.Join(b.TempDir(), "p"), Ledger: ledger,
-			Pool: pipeline.NewPool(32, 2*tail.BatchMemory), Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
-		if err != nil {
-			b.Fatal(err)
-		}
-		source.Follow(tail.Target{Key: podDir + "/proxy", Metadata: func(int) (*tail.Metadata, bool) { return metadata, true }})
-		p := pipeline.Pipeline{Source: source, Filters: fs, Output: &sink{encode: encode, ended: cancel, want: benchLines}}
-		if err := p.Run(ctx); err != nil {
-			b.Fatal(err)
-		}
+		read()
 	}
 	// A round is a whole file; what is of interest is a line of it.
 	lines := float64(b.N) * benchLines
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/lines, "ns/line")
 	b.ReportMetric(lines/b.Elapsed().Seconds(), "lines/s")
+}
+
+// reader is a function that reads a file of so many lines from its beginning
+// to its end.
+func reader(tb testing.TB, lines int, encode bool, fs []pipeline.Filter) func() {
+	logs := tb.TempDir()
+	dir := filepath.Join(logs, podDir, "proxy")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "0.log"), []byte(strings.Repeat(kongLine+"\n", lines)), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+	var c tail.Config
+	config.SetDefaults(&c)
+	metadata := &tail.Metadata{Tail: []byte(strings.TrimSuffix(strings.TrimPrefix(kongRecord, kongHead), "}"))}
+	return func() {
+		ctx, cancel := context.WithCancel(tb.Context())
+		ledger := pipeline.NewLedger("bench", tail.LabelNames...)
+		source, err := tail.New(tail.Options{Config: c, LogDir: logs, DataDir: filepath.Join(tb.TempDir(), "p"), Ledger: ledger,
+			Pool: pipeline.NewPool(32, 2*tail.BatchMemory), Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		source.Follow(tail.Target{Key: podDir + "/proxy", Metadata: func(int) (*tail.Metadata, bool) { return metadata, true }})
+		p := pipeline.Pipeline{Source: source, Filters: fs, Output: &sink{encode: encode, ended: cancel, want: int64(lines)}}
+		if err := p.Run(ctx); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// TestAllocations: from the file to the encoded record, a line costs no memory of
+// its own, with filters or without.
+func TestAllocations(t *testing.T) {
+	const lines, ceiling = 100_000, 0.01
+	kong := filters.New(filters.List{{Kong: kongFormat}}, prometheus.NewRegistry())
+	for name, fs := range map[string][]pipeline.Filter{"stock": nil, "kong": kong} {
+		few, many := reader(t, lines, true, fs), reader(t, 3*lines, true, fs)
+		// What a start costs is in both.
+		each := (testing.AllocsPerRun(3, many) - testing.AllocsPerRun(3, few)) / (2 * lines)
+		if each > ceiling {
+			t.Errorf("%s: %.4f allocations a line, want at most %v", name, each, ceiling)
+		}
+		t.Logf("%s: %.5f allocations a line", name, each)
+	}
 }

@@ -67,9 +67,10 @@ pipelines:
         brokers: ["%[4]s"]
         topic: %[5]s
         delivery: %[6]s
+        compression: %[10]s
         key: %[7]s
         sasl: {username: %[8]s, password_file: %[1]s/password}%[9]s
-`, dir, a.admin, line.DropPattern, strings.Join(c.addrs, `", "`), c.topic, o.delivery, o.key, c.agent.user, more)
+`, dir, a.admin, line.DropPattern, strings.Join(c.addrs, `", "`), c.topic, o.delivery, o.key, c.agent.user, more, o.compression)
 }
 
 // start starts the next process.

@@ -36,11 +36,12 @@ type options struct {
 	duration   time.Duration
 	settle     time.Duration
 
-	brokers    int
-	partitions int
-	delivery   string
-	key        string
-	interval   time.Duration
+	brokers     int
+	partitions  int
+	delivery    string
+	compression string
+	key         string
+	interval    time.Duration
 
 	table      bool
 	collectors int
@@ -90,6 +91,7 @@ func parseOptions(args []string, errs io.Writer) (*options, error) {
 	f.IntVar(&o.brokers, "brokers", 0, "brokers that there have to be (default: those of the environment's Kafka; kfake is one)")
 	f.IntVar(&o.partitions, "partitions", 4, "partitions of the topic")
 	f.StringVar(&o.delivery, "delivery", "exactly_once", "of the agent: exactly_once or at_least_once, with which repeated and reordered lines are no fault")
+	f.StringVar(&o.compression, "compression", "zstd", "of the agent: zstd, lz4, snappy, gzip or none")
 	f.StringVar(&o.key, "key", "none", "of the agent: none, pod or container")
 	f.DurationVar(&o.interval, "interval", 300*time.Millisecond, "of the agent's transactions")
 	f.BoolVar(&o.table, "table", true, "bring the lines into a table, too, and compare that with the book and the topic")

@@ -49,7 +49,7 @@ func runOnce(ctx context.Context, o *options, out io.Writer) (err error) {
 		return err
 	}
 	r := &run{opts: o, out: out, dir: dir, began: time.Now()}
-	r.tally.Seed, r.tally.Part, r.tally.Delivery, r.tally.Key = o.seed, o.part, o.delivery, o.key
+	r.tally.Seed, r.tally.Part, r.tally.Delivery, r.tally.Compression, r.tally.Key = o.seed, o.part, o.delivery, o.compression, o.key
 	if o.table {
 		r.tally.Table = &rows{}
 	}

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"millrace/chaos/check"
@@ -15,11 +17,12 @@ import (
 
 // tally is the summary of a run, or of several. It is kept as a line of JSON.
 type tally struct {
-	Seed     uint64  `json:"seed"`
-	Part     uint64  `json:"part"`
-	Delivery string  `json:"delivery"`
-	Key      string  `json:"key"`
-	Seconds  float64 `json:"seconds"`
+	Seed        uint64  `json:"seed"`
+	Part        uint64  `json:"part"`
+	Delivery    string  `json:"delivery"`
+	Compression string  `json:"compression"`
+	Key         string  `json:"key"`
+	Seconds     float64 `json:"seconds"`
 
 	Agent     kills `json:"agent_kills"`
 	Broker    kills `json:"broker_kills"`
@@ -117,10 +120,10 @@ func (t *tally) String() string {
 	if len(t.Differences) > 0 {
 		ledger = "DIFFERENT"
 	}
-	text := fmt.Sprintf("seed=%d part=%d delivery=%s key=%s seconds=%.0f agent_kills=%d/%d broker_kills=%d/%d lines=%d due=%d arrived=%d "+
+	text := fmt.Sprintf("seed=%d part=%d delivery=%s compression=%s key=%s seconds=%.0f agent_kills=%d/%d broker_kills=%d/%d lines=%d due=%d arrived=%d "+
 		"lost=%d repeated=%d reordered=%d unexpected=%d ledger=%s ledger_lines=%d missed: %d gaps of %d, %d bytes of %d; "+
 		"rotations=%d restarts=%d pods_gone=%d (unseen %d) straddled=%d tails=%d killed while:%s",
-		t.Seed, t.Part, t.Delivery, t.Key, t.Seconds, t.Agent.Counted, t.Agent.Counted+t.Agent.Uncounted, t.Broker.Counted, t.Broker.Counted+t.Broker.Uncounted,
+		t.Seed, t.Part, t.Delivery, t.Compression, t.Key, t.Seconds, t.Agent.Counted, t.Agent.Counted+t.Agent.Uncounted, t.Broker.Counted, t.Broker.Counted+t.Broker.Uncounted,
 		t.Lines, t.Due, t.Arrived, t.Lost, t.Repeated, t.Reordered, t.Unexpected, ledger, t.LedgerLines, t.Missed.MissedFiles, t.Deleted.Gaps, t.Missed.MissedBytes, t.Deleted.Most,
 		t.Rotations, t.Restarts, t.Gone, t.GoneUnseen, t.Straddled, t.Tails, t.Agent.in(windowNames[:]))
 	if t.Table == nil {
@@ -153,9 +156,18 @@ func (t *tally) append(path string) error {
 	return nil
 }
 
+// both names what runs had that are added up.
+func both(sum, add string) string {
+	if sum == "" || slices.Contains(strings.Split(sum, ","), add) {
+		return cmp.Or(sum, add)
+	}
+	return sum + "," + add
+}
+
 // plus adds another run.
 func (t *tally) plus(o *tally) {
-	t.Seed, t.Delivery, t.Key = o.Seed, o.Delivery, o.Key
+	t.Seed, t.Key = o.Seed, o.Key
+	t.Delivery, t.Compression = both(t.Delivery, o.Delivery), both(t.Compression, o.Compression)
 	t.Part++ // counts parts
 	t.Seconds += o.Seconds
 	for _, k := range []struct{ sum, add *kills }{{&t.Agent, &o.Agent}, {&t.Broker, &o.Broker}, {&t.Collector, &o.Collector}, {&t.StarRocks, &o.StarRocks}} {

@@ -21,6 +21,7 @@ type reached struct {
 	container *container
 	key       string
 	position  *Position // nil: the container is gone
+	read      Position  // what position points to, where there is a container
 }
 
 // encoded is a position as the output keeps it. A later version of millrace

@@ -58,7 +58,9 @@ func (c *container) visit(b *filling) (more bool) {
 	c.announce = false
 	c.records += int64(span.Records())
 	pos := c.position()
-	span.Position = &reached{container: c, key: c.target.Key, position: &pos}
+	r := &reached{container: c, key: c.target.Key, read: pos}
+	r.position = &r.read
+	span.Position = r
 	span.Seq = c.acks.Add(pos)
 	return more
 }

@@ -20,6 +20,7 @@ import (
 	"context"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,6 +55,7 @@ type Source struct {
 	ready      []*container
 	stopped    bool
 	tick       int
+	onDone     func(*pipeline.Batch, error) // settled: made once, not for each batch
 	// notified is whose records notices are: there are none.
 	notified pipeline.Account
 }
@@ -95,6 +97,7 @@ func New(o Options) (*Source, error) {
 	s := &Source{options: o, store: st, spool: sp, saved: saved, awaiting: o.Transactional,
 		notices: map[string]*Position{}, containers: map[string]*container{}}
 	s.wake.L = &s.mu
+	s.onDone = s.settled
 	return s, nil
 }
 
@@ -307,8 +310,7 @@ func (s *Source) next() *container {
 		return nil
 	}
 	c := s.ready[0]
-	s.ready[0] = nil
-	s.ready = s.ready[1:]
+	s.ready = slices.Delete(s.ready, 0, 1) // keeps its memory, as s.ready[1:] would not
 	c.state = reading
 	return c
 }
@@ -348,7 +350,7 @@ func (s *Source) fill(b *pipeline.Batch, c *container, emit func(*pipeline.Batch
 	if len(b.Spans) == 0 {
 		s.options.Pool.Put(b)
 	} else {
-		b.OnDone(s.settled)
+		b.OnDone(s.onDone)
 		b.Emitted()
 		emit(b)
 	}

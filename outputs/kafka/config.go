@@ -114,7 +114,7 @@ func (c *Config) compression() kgo.ProducerOpt {
 	case "zstd":
 		return kgo.WithCompressor(newZstdCompressor())
 	case "lz4":
-		return kgo.ProducerBatchCompression(kgo.Lz4Compression())
+		return kgo.WithCompressor(&lz4Compressor{})
 	case "snappy":
 		return kgo.ProducerBatchCompression(kgo.SnappyCompression())
 	case "gzip":
