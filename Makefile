@@ -5,9 +5,13 @@
 # bench-agent                                      memory and CPU of an agent on a node (see bench/agentload/main.go)
 # bench-neighbours bench-positions                 what transactions cost readers and Kafka (see bench/transactions/main.go)
 # bench-collector                                  CPU and memory of a row to StarRocks, time to visible (see bench/collectorload/main.go)
+# bench-peers                                      lines per CPU-second to Kafka beside other shippers (see bench/peers/main.go)
+# bench-decoders                                   what we compress, read by Kafka's Java client and librdkafka (see bench/decoders/main.go)
 # chaos    kills of agent, collectors, brokers and StarRocks, PARTS times CHAOS, with the Kafka that the environment names (see chaos/main.go)
 # e2e-k8s  the manifests on a real node: the cluster that KUBECONFIG names (see e2e/k8s/k8s_test.go), else one of its own
 # demo     everything on one machine               build  bin/millrace      image  a container image
+# superset-bundle DATASET=message|typed|aggregate DATABASE=starrocks://..  the dashboard for Superset's import (docs/superset.md)
+# bench-dashboard                                  how much faster its charts are over typed columns, in the stand-in
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 IMAGE ?= millrace:$(VERSION)
@@ -18,16 +22,20 @@ BENCH ?= ^Benchmark(Agent|Produce|Collector)
 BENCHPKGS = ./agent ./collector ./outputs/kafka ./outputs/starrocks
 AGENTLOAD ?= -for 1m
 COLLECTORLOAD ?= compare
+PEERS ?=
 NEIGHBOURS ?=
+DECODERS ?= -lines 10000000
 POSITIONS ?=
 CHAOS ?= -agent-kills 40 -broker-kills 10 -collector-kills 40 -starrocks-kills 10 -lines 1000000
 CHAOS_SEED ?= 1
 CHAOS_LOG ?= bin/chaos.log
 PARTS ?= 10
 LDFLAGS = -s -w -X millrace/internal/ops.version=$(VERSION) -X millrace/internal/ops.commit=$(COMMIT)
+DATASET ?= message
+DATABASE ?= starrocks://root@127.0.0.1:9030/default_catalog.quickstart
 BENCHSTAT = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
-.PHONY: check test race fuzz bench bench-compare bench-agent bench-collector bench-neighbours bench-positions chaos e2e-k8s demo build image
+.PHONY: check test race fuzz bench bench-compare bench-agent bench-collector bench-peers bench-neighbours bench-positions bench-decoders superset-bundle bench-dashboard chaos e2e-k8s demo build image
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt -w these:"; gofmt -l .; exit 1; }
@@ -68,11 +76,23 @@ bench-collector: build
 	go build -o bin/starrocks ./demo/starrocks
 	go run ./bench/collectorload -millrace bin/millrace -standin bin/starrocks $(COLLECTORLOAD)
 
+bench-peers: build
+	go run ./bench/peers -millrace bin/millrace $(PEERS)
+
 bench-neighbours: build
 	go run ./bench/transactions -millrace bin/millrace $(NEIGHBOURS) neighbours
 
 bench-positions: build
 	go run ./bench/transactions -millrace bin/millrace $(POSITIONS) positions
+
+bench-decoders:
+	go run ./bench/decoders $(DECODERS)
+
+superset-bundle:
+	@go run ./manifests/superset -dataset '$(DATASET)' -database '$(DATABASE)' -o bin/kong_access_logs.zip
+
+bench-dashboard:
+	go test -run '^$$' -bench Dashboard -benchtime 1x -timeout 30m ./e2e/superset
 
 chaos:
 	@test -n "$$KAFKA_CONTROL" || { echo "make chaos needs a real Kafka: KAFKA_CONTROL and the rest of chaos/main.go; without it, go run ./chaos uses kfake"; exit 2; }

@@ -39,17 +39,25 @@ type scenario struct {
 	// rate is the lines a second of all that write: those that are busy, and
 	// the others.
 	rate int
+	// elsewhere are pods like the selected ones on other nodes.
+	elsewhere int
+	rotateAt  int64
 }
 
 // scenarios are what users have, by the figures that DESIGN.md promises.
 func scenarios(delivery string) []scenario {
 	return []scenario{
-		{"load", "path", delivery, 100, 0, 100, 10_000},
-		{"load", "api", delivery, 100, 0, 100, 10_000},
-		{"quiet", "path", delivery, 300, 0, 0, 0},
-		{"quiet", "api", delivery, 300, 0, 0, 0},
-		{"large-node", "api", delivery, 2000, 0, 50, 1000},
-		{"unselected", "api", delivery, 1, 1000, 0, 10_000},
+		{"load", "path", delivery, 100, 0, 100, 10_000, 0, rotateAt},
+		{"load", "api", delivery, 100, 0, 100, 10_000, 0, rotateAt},
+		{"quiet", "path", delivery, 300, 0, 0, 0, 0, rotateAt},
+		{"quiet", "api", delivery, 300, 0, 0, 0, 0, rotateAt},
+		{"large-node", "api", delivery, 2000, 0, 50, 1000, 0, rotateAt},
+		{"large-cluster", "api", delivery, 250, 0, 50, 1000, 1750, rotateAt},
+		// Ten selected containers, without others and with a thousand, each of
+		// which is rotated two or three times a minute.
+		{"alone", "api", delivery, 10, 0, 0, 0, 0, rotateAt},
+		{"unselected", "api", delivery, 10, 1000, 0, 10_000, 0, 64 << 10},
+		{"unselected", "path", delivery, 10, 1000, 0, 10_000, 0, 64 << 10},
 	}
 }
 

@@ -82,7 +82,7 @@ func newWorld(s *scenario) (w *world, err error) {
 		w.api.SetNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-of-" + name),
 			Labels: map[string]string{"kubernetes.io/metadata.name": name}}})
 	}
-	w.node, err = kubelet.NewNode(kubelet.Config{LogDir: filepath.Join(dir, "pods"), MaxSize: rotateAt, MaxFiles: 5, Interval: 10 * time.Second})
+	w.node, err = kubelet.NewNode(kubelet.Config{LogDir: filepath.Join(dir, "pods"), LinkDir: filepath.Join(dir, "containers"), MaxSize: s.rotateAt, MaxFiles: 5, Interval: 10 * time.Second})
 	if err != nil {
 		return w, err
 	}
@@ -90,6 +90,12 @@ func newWorld(s *scenario) (w *world, err error) {
 		if err = w.addPod(i); err != nil {
 			return w, err
 		}
+	}
+	for i := range s.elsewhere {
+		p := describe(s.selected + s.others + i)
+		object := apiPod(&p, "kong", fmt.Sprintf("%064x", i))
+		object.Spec.NodeName = fmt.Sprintf("worker-%02d", 8+i%90)
+		w.api.SetPod(object)
 	}
 	return w, nil
 }
@@ -157,14 +163,19 @@ pipelines:
 `, w.dir, admin, nodeName, w.metadata, w.dir, access, include, w.kafka)
 }
 
+// describe names pod i.
+func describe(i int) kubelet.Pod {
+	return kubelet.Pod{Namespace: "kong", Name: fmt.Sprintf("kong-kong-6d5f8c7b9d-%05d", i), UID: fmt.Sprintf("%08d-7a52-4f0a-9c0b-0d7f2f4b7e11", i)}
+}
+
 // addPod starts pod i: a selected one, or one that is not selected by its
 // namespace or by its labels.
 func (w *world) addPod(i int) error {
 	p := &pod{selected: i < w.selected, lines: traffic.NewKong(1, uint16(i))}
-	desc := kubelet.Pod{Namespace: "kong", Name: fmt.Sprintf("kong-kong-6d5f8c7b9d-%05d", i), UID: fmt.Sprintf("%08d-7a52-4f0a-9c0b-0d7f2f4b7e11", i)}
+	desc := describe(i)
 	app := "kong"
 	switch {
-	case !p.selected && i%2 == 0:
+	case !p.selected && (i%2 == 0 || w.metadata == "path"):
 		desc.Namespace = "shop"
 	case !p.selected:
 		app = "other"

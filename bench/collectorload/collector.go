@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+
+	"millrace/bench/process"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 
 // collector is a `millrace collector` that is measured.
 type collector struct {
-	*program
+	*process.Process
 	admin string
 }
 
@@ -34,7 +36,7 @@ type setting struct {
 // TLS with SCRAM-SHA-512, into the recommended table, whose provenance columns
 // it finds.
 func (b *bench) startCollector(set setting) (*collector, error) {
-	admin, err := freeAddr()
+	admin, err := process.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +77,7 @@ pipelines:
 			return nil, fmt.Errorf("write the collector's configuration: %w", err)
 		}
 	}
-	p, err := start(filepath.Join(b.dir, "collector.log"), nil, b.program, "collector", "-config", filepath.Join(b.dir, "collector.yaml"))
+	p, err := process.Start(filepath.Join(b.dir, "collector.log"), nil, b.program, "collector", "-config", filepath.Join(b.dir, "collector.yaml"))
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"millrace/bench/process"
 )
 
 // result is what a loader used for the records after the warm ones.
@@ -16,15 +18,15 @@ type result struct {
 	name        string
 	rows, loads int64
 	bytes       int64 // of the loads' bodies
-	from, to    usage
-	load        string // average of the machine
+	from, to    process.Usage
+	load        float64 // average of the machine
 }
 
-func (r *result) perRow() float64 { return float64(r.to.cpu-r.from.cpu) / float64(r.rows) }
+func (r *result) perRow() float64 { return float64(r.to.CPU-r.from.CPU) / float64(r.rows) }
 
 func (r *result) String() string {
-	return fmt.Sprintf("%-22s %9.0f %8.0f %9d %7d %7.0f %8.1f %7.1f %6s", r.name, 1e9/r.perRow(), r.perRow(), r.rows, r.loads,
-		float64(r.bytes)/float64(r.rows), mib(r.to.peak), r.to.at.Sub(r.from.at).Seconds(), r.load)
+	return fmt.Sprintf("%-22s %9.0f %8.0f %9d %7d %7.0f %8.1f %7.1f %6.2f", r.name, 1e9/r.perRow(), r.perRow(), r.rows, r.loads,
+		float64(r.bytes)/float64(r.rows), mib(r.to.Peak), r.to.At.Sub(r.from.At).Seconds(), r.load)
 }
 
 const heading = "%-22s %9s %8s %9s %7s %7s %8s %7s %6s\n"
@@ -63,14 +65,14 @@ func (b *bench) watch(ctx context.Context, pid int, begun counted, name string) 
 		}
 		if first.Rows == 0 && now.Rows-begun.Rows >= int64(b.warm) {
 			first = now
-			if r.from, err = usageOf(pid); err != nil {
+			if r.from, err = process.UsageOf(pid); err != nil {
 				return nil, err
 			}
 		}
 		if now.Rows-begun.Rows >= int64(b.warm+b.records) {
-			r.to, err = usageOf(pid)
+			r.to, err = process.UsageOf(pid)
 			r.rows, r.loads, r.bytes = now.Rows-first.Rows, now.Loads-first.Loads, now.Bytes-first.Bytes
-			r.load = loadAverage()
+			r.load = process.LoadAverage()
 			return r, err
 		}
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
@@ -104,13 +106,13 @@ func (b *bench) millrace(ctx context.Context, name string, set setting) (r *resu
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, c.stop()) }()
+	defer func() { err = errors.Join(err, c.Stop()) }()
 	if b.profiles != "" {
 		done := make(chan error, 1)
 		go func() { done <- b.profile(ctx, c, name) }()
 		defer func() { err = errors.Join(err, <-done) }()
 	}
-	return b.watch(ctx, c.cmd.Process.Pid, begun, name)
+	return b.watch(ctx, c.PID(), begun, name)
 }
 
 // profile keeps a profile of what is measured, nearly.
@@ -161,7 +163,7 @@ func (b *bench) compare(ctx context.Context) error {
 		fmt.Fprintln(os.Stdout, r)
 		for _, our := range ours {
 			fmt.Fprintf(os.Stdout, "%s takes %.1f times the CPU of %s for a row, and %.1f times its memory\n", r.name, r.perRow()/our.perRow(), our.name,
-				float64(r.to.peak)/float64(our.to.peak))
+				float64(r.to.Peak)/float64(our.to.Peak))
 		}
 	}
 	return nil

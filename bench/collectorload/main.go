@@ -90,7 +90,7 @@ func measure(ctx context.Context) (err error) {
 	if b.end, err = startStandin(o.standin, b.dir, tables.Recommended); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.end.stop()) }()
+	defer func() { err = errors.Join(err, b.end.Stop()) }()
 	if what == "visible" {
 		return b.visible(ctx)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -28,7 +29,11 @@ func startOfficial(t *topic, s *standin, folder, name string) (*official, error)
 	if err != nil {
 		return nil, fmt.Errorf("find the connector's process: %w", err)
 	}
-	return &official{t, int(number(strings.TrimSpace(string(pid))))}, nil
+	n, err := strconv.Atoi(strings.TrimSpace(string(pid)))
+	if err != nil {
+		return nil, fmt.Errorf("find the connector's process: %w", err)
+	}
+	return &official{t, n}, nil
 }
 
 func (o *official) stop() error { return o.topic.run(nil, "connect-down") }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"millrace/bench/process"
 )
 
 const (
@@ -33,7 +35,7 @@ func (b *bench) visible(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(os.Stdout, "%-16s %10d %s %6s\n", v.name, partitions, row, loadAverage())
+			fmt.Fprintf(os.Stdout, "%-16s %10d %s %6.2f\n", v.name, partitions, row, process.LoadAverage())
 		}
 	}
 	return nil
@@ -50,19 +52,19 @@ func (b *bench) delay(ctx context.Context, partitions int, load string) (row str
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, c.stop()) }()
+	defer func() { err = errors.Join(err, c.Stop()) }()
 	written, flowing, stop := atomic.Int64{}, make(chan error, 1), make(chan struct{})
 	go func() { flowing <- b.flow(ctx, stop, &written) }()
 	r := &result{}
 	err = pause(ctx, settling)
 	if err == nil {
-		r.from, err = usageOf(c.cmd.Process.Pid)
+		r.from, err = process.UsageOf(c.PID())
 	}
 	if err == nil {
 		err = pause(ctx, b.duration)
 	}
 	if err == nil {
-		r.to, err = usageOf(c.cmd.Process.Pid)
+		r.to, err = process.UsageOf(c.PID())
 	}
 	close(stop)
 	if err = errors.Join(err, <-flowing); err != nil {
@@ -76,11 +78,11 @@ func (b *bench) delay(ctx context.Context, partitions int, load string) (row str
 			return "", err
 		}
 	}
-	ages, loads := g.between(r.from.at, r.to.at)
-	seconds := r.to.at.Sub(r.from.at).Seconds()
+	ages, loads := g.between(r.from.At, r.to.At)
+	seconds := r.to.At.Sub(r.from.At).Seconds()
 	percentile := func(part float64) float64 { return ages[int(part*float64(len(ages)-1))].Seconds() }
 	return fmt.Sprintf("%7.2f %7.2f %7.2f %8.2f %9.0f %7.0f %9.1f %7.1f", percentile(0.5), percentile(0.99), percentile(1), float64(loads)/seconds,
-		float64(len(ages))/float64(loads), keptLabels*seconds/float64(loads), 100*(r.to.cpu-r.from.cpu).Seconds()/seconds, mib(r.to.peak)), nil
+		float64(len(ages))/float64(loads), keptLabels*seconds/float64(loads), 100*(r.to.CPU-r.from.CPU).Seconds()/seconds, mib(r.to.Peak)), nil
 }
 
 // flow writes lines at the rate until stop; each has the time at which it is
