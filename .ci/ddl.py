@@ -1,13 +1,23 @@
-"""Checks SQL files with sqlglot's StarRocks dialect: .ci/ddl.py FILE...
+"""Checks SQL with sqlglot's StarRocks dialect: .ci/ddl.py FILE...
+
+A file of SQL holds definitions, or, in a folder named queries, what Superset
+asks; a .yaml is one of Superset's data sets, with its query and the
+expressions of its metrics.
 
 Each statement must be understood as what it is: a misspelt clause only makes
-sqlglot fall back to exp.Command, with a warning. sqlglot knows a generated column only with
-its expression in parentheses, so those are put around it first. A key or bucket
-column that does not exist, and a function that does not exist, pass."""
+sqlglot fall back to exp.Command, with a warning. What it prints of a query,
+which is what Superset sends, must be understood the same. Its gaps:
+  * a generated column is known only with its expression in parentheses, so
+    those are put around it first;
+  * time_slice is known only with its last argument;
+  * keys, buckets, columns and functions that do not exist pass;
+  * DATE() around a column is dropped where a time of day is added, as in the
+    time grains that Superset has for StarRocks: such queries are refused."""
 import logging
 import re
 import sys
 
+import yaml
 from sqlglot import errors, exp, parse, tokenize
 from sqlglot.tokens import TokenType as T
 
@@ -38,8 +48,41 @@ def parenthesised(sql):
     return "".join(out) + sql[at:]
 
 
+def query_faults(sql):
+    """What is wrong with each query of the text."""
+    try:
+        statements = [s for s in parse(sql, read="starrocks") if s is not None]
+        printed = [s.sql(dialect="starrocks") for s in statements]
+        again = [s for p in printed for s in parse(p, read="starrocks")]
+    except errors.SqlglotError as e:
+        return [re.sub(r"\x1b\[\d+m", "", str(e))]
+    found = [f"read as {type(s).__name__}: {p[:200]}" for s, p in zip(statements, printed) if type(s) is not exp.Select]
+    found += [f"printed as another query: {p[:200]}" for p, a in zip(printed, again) if a.sql(dialect="starrocks") != p]
+    for s in statements:
+        found += [f"sqlglot changes {c.sql(dialect='starrocks')}" for c in s.find_all(exp.DateAdd)]
+    return found or ([] if statements else ["there is no query in it"])
+
+
+def dataset_faults(text):
+    """What is wrong with a data set of Superset's, its metrics over it included."""
+    d = yaml.safe_load(text)
+    names = {c["column_name"] for c in d["columns"]}
+    queries = [f"SELECT {m['expression']} AS m FROM ({d['sql']}) AS d" for m in d["metrics"]]
+    found = query_faults(d["sql"]) or [f for q in queries for f in query_faults(q)]
+    if found:
+        return found
+    selected = set(parse(d["sql"], read="starrocks")[0].named_selects)
+    if names != selected:
+        found.append(f"columns {sorted(names ^ selected)} are in the query or in the list alone")
+    for m in d["metrics"]:
+        used = {c.name for c in parse(f"SELECT {m['expression']}", read="starrocks")[0].find_all(exp.Column)}
+        if used - names:
+            found.append(f"metric {m['metric_name']} names {sorted(used - names)}")
+    return found
+
+
 def faults(sql):
-    """What is wrong with each statement of the text."""
+    """What is wrong with each definition of the text."""
     try:
         statements = parse(parenthesised(sql), read="starrocks")
     except errors.SqlglotError as e:
@@ -68,13 +111,30 @@ BAD = ["CREATE TABLE t (a DATETYME) DUPLICATE KEY(a)", "CREATE TABLE t (a INT DU
        "CREATE MATERIALIZED VIEW v REFRESH ASYNK EVERY(INTERVAL 10 MINUTE) AS SELECT 1",
        "ALTER TABLE t ADD COLUM b INT", "ALTER TABLE t ADD COLUMN b INTT", "ALTER TABLE t ADD COLUMN b INT ADD COLUMN c INT"]
 
+GOOD_QUERY = "SELECT a, count(*) AS n FROM t WHERE m REGEXP '^[0-9]' AND a <> 'x' GROUP BY a ORDER BY n DESC LIMIT 3; SELECT date_trunc('hour', a) FROM t"
+BAD_QUERIES = ["SELECT a FROM", "SELEC a FROM t", "SHOW TABLES", "DROP TABLE t", "SELECT time_slice(a, INTERVAL 10 MINUTE) FROM t",
+               "SELECT DATE_ADD(DATE(a), INTERVAL HOUR(a) HOUR) FROM t", ""]
+BAD_DATASETS = ["{sql: 'SELECT a FROM t', columns: [{column_name: a}, {column_name: b}], metrics: []}",
+                "{sql: 'SELECT a FROM t', columns: [{column_name: a}], metrics: [{metric_name: m, expression: MAX(b)}]}",
+                "{sql: 'SELECT a FROM t', columns: [{column_name: a}], metrics: [{metric_name: m, expression: 'MAX(a'}]}"]
+
+
+def judge(name):
+    """Which of the judges a file is for."""
+    if name.endswith(".yaml"):
+        return dataset_faults
+    return query_faults if "/queries/" in name else faults
+
 
 def main(files):
     bad = [f"self-check: refused: {f}" for f in faults(GOOD)]
     bad += [f"self-check: accepted: {sql}" for sql in BAD if not faults(sql)]
+    bad += [f"self-check: refused: {f}" for f in query_faults(GOOD_QUERY)]
+    bad += [f"self-check: accepted: {sql}" for sql in BAD_QUERIES if not query_faults(sql)]
+    bad += [f"self-check: accepted: {text}" for text in BAD_DATASETS if not dataset_faults(text)]
     for name in files:
         with open(name) as f:
-            found = faults(f.read())
+            found = judge(name)(f.read())
         bad += [f"{name}: {f}" for f in found]
         print("bad" if found else "ok", name)
     if not files:

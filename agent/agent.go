@@ -57,6 +57,7 @@ func Run(ctx context.Context, c *Config, p *ops.Process) error {
 		return err
 	}
 	defer lock.Close()
+	tellHolding(p.Logger, c.Kubernetes.LogDir, c.DataDir)
 	limitMemory(c.MemoryLimit)
 	unclaimed, err := c.claimDirs()
 	if err != nil {

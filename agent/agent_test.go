@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -67,7 +68,7 @@ type node struct {
 }
 
 func newNode(t *testing.T) *node {
-	n := &node{T: t, logs: t.TempDir(), data: filepath.Join(t.TempDir(), "data"), kube: filepath.Join(t.TempDir(), "kubeconfig")}
+	n := &node{T: t, logs: filepath.Join(t.TempDir(), "pods"), data: filepath.Join(t.TempDir(), "data"), kube: filepath.Join(t.TempDir(), "kubeconfig")}
 	var err error
 	if n.api, err = kubetest.New("token"); err != nil {
 		t.Fatal(err)
@@ -189,6 +190,22 @@ func TestRecordWithMetadataFromThePath(t *testing.T) {
 	defer n.start("path", strings.Replace(kongPipeline, "labels: app.kubernetes.io/name=kong, ", "", 1))()
 	if got := n.consume(1); got[0] != pathRecord {
 		t.Errorf("got  %s\nwant %s", got[0], pathRecord)
+	}
+}
+
+// The kubelet's link to the log tells the container's ID where nobody else does.
+func TestContainerIDFromALink(t *testing.T) {
+	n := newNode(t)
+	n.write(podDir+"/proxy/0.log", kongLine+"\n")
+	log := filepath.Join(n.logs, podDir, "proxy/0.log")
+	link := filepath.Join(filepath.Dir(n.logs), "containers", "kong-kong-6d5f8c7b9d-x2x7k_kong_proxy-"+containerID+".log")
+	if err := errors.Join(os.Mkdir(filepath.Dir(link), 0o755), os.Symlink(log, link)); err != nil {
+		t.Fatal(err)
+	}
+	defer n.start("path", strings.Replace(kongPipeline, "labels: app.kubernetes.io/name=kong, ", "", 1))()
+	want := strings.TrimSuffix(pathRecord, "}}") + `,"docker_id":"` + containerID + `"}}`
+	if got := n.consume(1); got[0] != want {
+		t.Errorf("got  %s\nwant %s", got[0], want)
 	}
 }
 

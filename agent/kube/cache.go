@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -121,6 +122,9 @@ func (t *tracker) restore(c *cached, needed func(dir string) bool) {
 		known, due := ns.namespace, ns.Due
 		if due.After(time.Now().Add(2 * namespaceAge)) {
 			due = time.Time{} // the clock was wrong then or is now
+		}
+		if soon := time.Now().Add(rand.N(startSpread)); due.Before(soon) {
+			due = soon // the agents of a cluster may all start now
 		}
 		t.namespaces[name] = &namespaceState{known: &known, due: due}
 	}

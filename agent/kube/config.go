@@ -25,7 +25,9 @@ type Config struct {
 	Metadata string `yaml:"metadata"`
 	// Kubeconfig is a kubeconfig file. Empty: the pod's service account.
 	Kubeconfig string `yaml:"kubeconfig"`
-	// LogDir is the kubelet's pod log directory (podLogsDir).
+	// LogDir is the kubelet's pod log directory (podLogsDir). Beside it the
+	// directory "containers" is expected, whose links tell the IDs of containers
+	// that the API server has not told; without it these are left out.
 	LogDir string `yaml:"log_dir"`
 }
 

@@ -1,9 +1,13 @@
 package kube
 
 import (
+	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
+
+	"millrace/internal/pipeline"
 )
 
 // Change is what happened to a container, from the point of view of one
@@ -71,12 +75,26 @@ type Metadata struct {
 	Fields map[string][]byte
 }
 
+// logPath is the log of one run, as buildContainerLogsPath in
+// pkg/kubelet/kuberuntime/helpers.go makes it.
+func (c *Container) logPath(restart int) string {
+	return filepath.Join(c.Dir, strconv.Itoa(restart)+".log")
+}
+
 type rendering struct {
 	restart  int
 	from     *facts
 	metadata *Metadata
 	complete bool
 }
+
+// final tells whether rendering again would bring nothing new: the ID may come
+// from a link while nothing is heard of the pod.
+func (r *rendering) final(now *facts) bool {
+	return r.from == now && (r.complete || r.metadata.Fields[idKey] != nil)
+}
+
+var idKey = pipeline.PathKey("kubernetes", "docker_id")
 
 // Metadata is what is known about the run of the container that the log file
 // <restart>.log belongs to. The pointer stays the same as long as the content
@@ -85,7 +103,8 @@ type rendering struct {
 // complete is false while waiting may bring more: the status of that run or
 // the labels of the namespace are not known yet. Metadata then holds what is
 // known so far, and at least pod_name, namespace_name, pod_id, host and
-// container_name; a caller that has waited long enough takes it as it is.
+// container_name, and docker_id as soon as the kubelet's link to the log tells
+// it; a caller that has waited long enough takes it as it is.
 // Image and image digest of another run are never given: a run that ended
 // before it was seen stays without them.
 func (c *Container) Metadata(restart int) (m *Metadata, complete bool) {
@@ -93,7 +112,7 @@ func (c *Container) Metadata(restart int) (m *Metadata, complete bool) {
 	defer c.mu.Unlock()
 	now := c.pod.Load()
 	i, found := slices.BinarySearchFunc(c.rendered, restart, func(r rendering, n int) int { return r.restart - n })
-	if found && c.rendered[i].from == now {
+	if found && c.rendered[i].final(now) {
 		return c.rendered[i].metadata, c.rendered[i].complete
 	}
 	m, complete = now.render(c, restart)

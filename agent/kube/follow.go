@@ -19,7 +19,7 @@ import (
 func (w *Watcher) followPods(ctx context.Context) {
 	ctx = quietly(ctx, w.log)
 	source := &nodePods{client: w.client, node: w.config.Node}
-	cache.NewReflectorWithOptions(source, &corev1.Pod{}, &sink{w, ctx}, cache.ReflectorOptions{Name: "pods of this node"}).
+	cache.NewReflectorWithOptions(source, &corev1.Pod{}, &sink{w, ctx}, cache.ReflectorOptions{Name: "pods of this node", Backoff: &pace}).
 		RunWithContext(ctx)
 }
 

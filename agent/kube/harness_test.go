@@ -45,8 +45,9 @@ func newNode(t *testing.T) *node {
 		Node:       "worker-07",
 		Metadata:   MetadataAPI,
 		Kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"),
-		LogDir:     t.TempDir(),
+		LogDir:     filepath.Join(t.TempDir(), "pods"),
 	}
+	n.mkdir()
 	n.kubeconfig(token)
 	return n
 }
@@ -82,6 +83,7 @@ type following struct {
 	seen    chan seen
 	reports chan error
 	logged  *strings.Builder
+	spread  time.Duration // what the watcher's was
 	stop    func()
 }
 
@@ -106,6 +108,7 @@ func (n *node) prepare(sel Selection) *following {
 	if err != nil {
 		n.t.Fatal(err)
 	}
+	f.spread, f.w.spread = f.w.spread, 0 // no test waits for chance
 	f.w.Subscribe(n.selector(sel), func(c *Container, what Change) { f.seen <- seen{what, c} })
 	return f
 }

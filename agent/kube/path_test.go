@@ -60,7 +60,7 @@ func TestLogDirectoryThatIsMissing(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	n.byPath()
-	n.config.LogDir = filepath.Join(n.config.LogDir, "pods")
+	n.config.LogDir = filepath.Join(n.config.LogDir, "missing")
 	f := n.follow(everything)
 	err := f.report(trouble)
 	if !strings.Contains(err.Error(), n.config.LogDir) || !strings.Contains(err.Error(), "is it mounted into the agent's pod") {

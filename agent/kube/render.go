@@ -13,6 +13,7 @@ type facts struct {
 	namespace *namespace // nil: not known yet
 	pathOnly  bool       // nothing but the path is known, nor ever will be
 	node      string     // this node, for what the pod's spec does not say
+	links     *links     // nil: none
 }
 
 // render makes the metadata of one run of a container. The keys, their order
@@ -35,12 +36,16 @@ func (f *facts) render(c *Container, restart int) (m *Metadata, complete bool) {
 	r.some(p.IP, "kubernetes", "pod_ip")
 	r.text(c.Name, "kubernetes", "container_name")
 	run, settled := p.runAt(c.Name, restart)
+	linkComes := false
+	if run.ID == "" {
+		run.ID, linkComes = f.links.id(c, c.logPath(restart))
+	}
 	r.some(run.ID, "kubernetes", "docker_id")
 	r.some(run.ImageID, "kubernetes", "container_hash")
 	r.some(run.Image, "kubernetes", "container_image")
 	r.close()
 	if f.pathOnly {
-		return r.metadata(), true
+		return r.metadata(), !linkComes || p.Gone
 	}
 	if f.namespace != nil && !f.namespace.Missing {
 		r.open("kubernetes_namespace")

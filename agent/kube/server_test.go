@@ -1,9 +1,16 @@
 package kube
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 func TestWatchGoesOnWhereItEnded(t *testing.T) {
@@ -20,6 +27,36 @@ func TestWatchGoesOnWhereItEnded(t *testing.T) {
 	f.stop()
 	if lists := n.server.Count("list", "pods"); lists != 1 {
 		t.Errorf("%d lists after a watch that ended, want 1", lists)
+	}
+}
+
+// TestStartsAreSpread checks that an agent that knows its pods leaves the server
+// alone for a while, and one that knows none does not.
+func TestStartsAreSpread(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.server.SetNamespace(namespaceNamed("a", nil))
+	n.server.SetPod(simplePod("a", "p", "uid", nil))
+	f := n.follow(everything)
+	f.complete(f.expect("selected p/main")[0], 0)
+	f.stop()
+	if f.spread != 0 {
+		t.Errorf("the first start waits for up to %v", f.spread)
+	}
+	asked := n.server.Count("", "")
+	f = n.prepare(everything)
+	if f.spread != startSpread {
+		t.Errorf("the second start waits for up to %v", f.spread)
+	}
+	f.w.spread = 1000 * patience
+	f.run()
+	c := f.expect("selected p/main")[0]
+	if m, complete := c.Metadata(0); !complete {
+		t.Errorf("not complete: %s", m.Tail)
+	}
+	f.stop()
+	if n.server.Count("", "") != asked {
+		t.Error("the server was asked at once")
 	}
 }
 
@@ -103,4 +140,48 @@ func TestSlowAndBusyServer(t *testing.T) {
 	f.quiet()
 	n.server.Allow()
 	f.complete(f.expect("selected p/main")[0], 0)
+}
+
+// TestPodsOfOtherNodesCostNothing has 250 pods on this node and 1,750 of the
+// same namespace on others, all as large as real ones, and looks at what came
+// and what is kept.
+func TestPodsOfOtherNodesCostNothing(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.server.SetNamespace(kongNamespace())
+	const here, elsewhere = 250, 1750
+	var bulk strings.Builder
+	for i := range here + elsewhere {
+		p := kong()
+		p.Name, p.UID = fmt.Sprintf("kong-%d", i), types.UID(fmt.Sprintf("uid-%d", i))
+		if i >= here {
+			p.Spec.NodeName = fmt.Sprintf("worker-%d", 100+i%50)
+		}
+		bulk.Reset()
+		for k := range 40 {
+			name := fmt.Sprintf("KONG_SETTING_%d", k)
+			p.Spec.Containers[0].Env = append(p.Spec.Containers[0].Env, corev1.EnvVar{Name: name, Value: "not needed"})
+			fmt.Fprintf(&bulk, `"k:{\"name\":\"%s\"}":{".":{},"f:name":{},"f:value":{}},`, name)
+		}
+		p.ManagedFields[0].FieldsV1 = metav1.NewFieldsV1(bulk.String())
+		n.server.SetPod(p)
+	}
+	f := n.prepare(Selection{Include: []Match{{Namespaces: []string{"kong"}}}})
+	f.run()
+	for range here {
+		f.next()
+	}
+	f.quiet()
+	f.stop()
+	cache, err := os.ReadFile(filepath.Join(n.data, cacheName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.w.tracker.pods) != here || strings.Count(string(cache), `"uid":`) != here {
+		t.Errorf("%d pods are kept, %d on disk, want %d", len(f.w.tracker.pods), strings.Count(string(cache), `"uid":`), here)
+	}
+	if strings.Contains(string(cache), "KONG_SETTING") || len(cache) > here*1500 {
+		t.Errorf("%d bytes are on disk for %d pods", len(cache), here)
+	}
+	t.Logf("%d bytes on disk for %d pods", len(cache), here)
 }

@@ -21,6 +21,7 @@ type tracker struct {
 	logDir   string
 	node     string
 	pathOnly bool
+	links    *links
 
 	subs       []subscription
 	pods       map[string]*tracked // by directory name
@@ -56,6 +57,7 @@ func newTracker(c *Config) *tracker {
 		logDir:     c.LogDir,
 		node:       c.Node,
 		pathOnly:   c.Metadata == MetadataPath,
+		links:      &links{dir: filepath.Join(filepath.Dir(c.LogDir), "containers")},
 		pods:       map[string]*tracked{},
 		namespaces: map[string]*namespaceState{},
 	}
@@ -242,7 +244,7 @@ func (t *tracker) dueNamespaces(now time.Time) []string {
 
 // facts joins a pod with what is known around it.
 func (t *tracker) facts(p *pod) *facts {
-	f := &facts{pod: p, pathOnly: t.pathOnly, node: t.node}
+	f := &facts{pod: p, pathOnly: t.pathOnly, node: t.node, links: t.links}
 	if t.pathOnly {
 		return f
 	}

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -28,6 +29,10 @@ import (
 const (
 	// saveEvery bounds how often the disk cache is written.
 	saveEvery = 5 * time.Second
+	// startSpread is within which the agents of a cluster ask the API server
+	// when all nodes start at once. An agent whose disk cache tells it what to
+	// follow waits a part of it at random; another one does not wait.
+	startSpread = 5 * time.Second
 	// sweepEvery is how often pods that are gone are looked after, and
 	// namespaces whose labels have become old.
 	sweepEvery = time.Minute
@@ -57,8 +62,9 @@ type Watcher struct {
 
 	held []func() []string // directories of containers whose files somebody holds
 
-	listed       bool   // and what the list took up is not given back yet
-	clusterSaved string // in the disk cache
+	spread       time.Duration // see startSpread
+	listed       bool          // and what the list took up is not given back yet
+	clusterSaved string        // in the disk cache
 	saveFailed   bool
 
 	mu      sync.Mutex
@@ -111,6 +117,9 @@ func (w *Watcher) load() error {
 		return nil
 	}
 	w.restore = c
+	if len(c.Pods) > 0 {
+		w.spread = startSpread
+	}
 	w.clusterSaved = c.Cluster
 	if w.cluster == "" {
 		w.cluster = c.Cluster
@@ -197,9 +206,14 @@ func (w *Watcher) Cluster(ctx context.Context) (string, error) {
 	return cluster, nil
 }
 
-// retry calls ask until it succeeds, at the pace of client-go's reflector.
+// pace is how requests that failed are made again: after 0.8 to 1.6 s, and
+// then twice as long each time up to 10 to 20 s. That is a third of the
+// reflector's own longest pause: an agent is not ready before its watch is, and
+// a roll of the DaemonSet waits for that.
+var pace = wait.Backoff{Duration: 800 * time.Millisecond, Cap: 10 * time.Second, Steps: 13, Factor: 2, Jitter: 1}
+
+// retry calls ask until it succeeds.
 func (w *Watcher) retry(ctx context.Context, ask func(context.Context) bool) error {
-	pace := wait.Backoff{Duration: 800 * time.Millisecond, Cap: 30 * time.Second, Steps: 38, Factor: 2, Jitter: 1}
 	return pace.DelayFunc().Until(quietly(ctx, w.log), true, true, func(ctx context.Context) (bool, error) {
 		return ask(ctx), nil
 	})
@@ -220,7 +234,11 @@ func (w *Watcher) Run(ctx context.Context) error {
 	if w.client == nil {
 		started.Go(func() { w.followLogDir(ctx) })
 	} else {
-		started.Go(func() { w.followPods(ctx) })
+		started.Go(func() {
+			if w.pause(ctx) {
+				w.followPods(ctx)
+			}
+		})
 	}
 	w.loop(ctx, &started)
 	cancel()
@@ -229,6 +247,21 @@ func (w *Watcher) Run(ctx context.Context) error {
 		w.client.close()
 	}
 	return w.save()
+}
+
+// pause lets part of the spread pass. It returns false when ctx is done.
+func (w *Watcher) pause(ctx context.Context) bool {
+	if w.spread <= 0 {
+		return true
+	}
+	timer := time.NewTimer(rand.N(w.spread))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // loop does everything that changes the tracker.

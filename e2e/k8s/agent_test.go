@@ -1,7 +1,6 @@
 package k8s
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -83,13 +82,14 @@ func agentDeleted(c *cluster) {
 }
 
 // daemonSetRolled changes the agent's configuration under load: the
-// ConfigMap's new name has to roll the pods.
+// ConfigMap's new name has to roll the pods. From now on containers of all kinds
+// are selected.
 func daemonSetRolled(c *cluster) {
 	p := c.start("kong-load", 0)
 	wait := p.inBackground(15_000, 1000)
 	before := c.kubectl("-n", "millrace", "get", "daemonset", "millrace-agent", "-o", "jsonpath={.spec.template.spec.volumes[?(@.name==\"config\")].configMap.name}")
 	name := c.agent().Name
-	c.applyChanged("memory_limit: 32MiB", "memory_limit: 33MiB")
+	c.applyChanged("names: [proxy]", "names: [proxy, prepare, inspect]")
 	c.kubectl("-n", "millrace", "rollout", "status", "daemonset/millrace-agent", "--timeout=120s")
 	after := c.kubectl("-n", "millrace", "get", "daemonset", "millrace-agent", "-o", "jsonpath={.spec.template.spec.volumes[?(@.name==\"config\")].configMap.name}")
 	if before == after || c.agent().Name == name {
@@ -99,27 +99,6 @@ func daemonSetRolled(c *cluster) {
 	p.delete()
 }
 
-// applyChanged applies the manifests with another agent.yaml, from a copy.
-func (c *cluster) applyChanged(from, to string) {
-	c.Helper()
-	dir := c.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(manifests)); err != nil {
-		c.Fatal(err)
-	}
-	path := filepath.Join(dir, "base", "agent.yaml")
-	data, err := os.ReadFile(path)
-	if err == nil && !strings.Contains(string(data), from) {
-		err = fmt.Errorf("%s does not say %q", path, from)
-	}
-	if err == nil {
-		err = os.WriteFile(path, []byte(strings.Replace(string(data), from, to, 1)), 0o600)
-	}
-	if err != nil {
-		c.Fatal(err)
-	}
-	c.kubectl("apply", "-k", filepath.Join(dir, "overlays", "test"))
-}
-
 // collectorDeleted deletes a collector by force under load.
 func collectorDeleted(c *cluster) {
 	p := c.start("kong-load", 0)
@@ -127,6 +106,37 @@ func collectorDeleted(c *cluster) {
 	c.pause(3 * time.Second)
 	c.kubectl("-n", "millrace", "delete", "pod", "millrace-collector-0", "--force", "--grace-period=0")
 	c.kubectl("-n", "millrace", "rollout", "status", "statefulset/millrace-collector", "--timeout=120s")
+	wait()
+	p.delete()
+}
+
+// nodeDrained drains the node of its collectors under load, which the
+// PodDisruptionBudget lets go one after another. There is no other node for them:
+// this one takes them again.
+func nodeDrained(c *cluster) {
+	p := c.start("kong-load", 0)
+	wait := p.inBackground(10_000, 1000)
+	before := c.pods("millrace", kongLabel+"=millrace-collector")
+	node := c.agent().Spec.NodeName
+	drained := make(chan error, 1)
+	go func() {
+		out, err := c.try(nil, "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--pod-selector="+kongLabel+"=millrace-collector", "--timeout=150s")
+		c.Logf("$ kubectl drain\n%s", out)
+		drained <- err
+	}()
+	c.until("the node takes no pods", 30*time.Second, func() bool {
+		return c.kubectl("get", "node", node, "-o", "jsonpath={.spec.unschedulable}") == "true"
+	})
+	c.kubectl("uncordon", node)
+	if err := <-drained; err != nil {
+		c.Errorf("drain: %v", err)
+	}
+	c.kubectl("-n", "millrace", "rollout", "status", "statefulset/millrace-collector", "--timeout=120s")
+	for i, now := range c.pods("millrace", kongLabel+"=millrace-collector") {
+		if now.UID == before[i].UID {
+			c.Errorf("%s was not evicted", now.Name)
+		}
+	}
 	wait()
 	p.delete()
 }

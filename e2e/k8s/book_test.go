@@ -99,15 +99,20 @@ func (b *book) row(row starrockstest.Row) {
 	case e.rows > 0:
 		e.rows++
 		b.fault(&b.now.repeated, "repeated", message)
-	case err != nil || where.Pod != e.pod.name || where.UID != e.pod.uid || where.Namespace != kongs || where.Container != "proxy" || where.Host == "":
+	case err != nil || where.Pod != e.pod.name || !slices.Contains(e.pod.uids, where.UID) || where.Namespace != kongs || where.Container != e.pod.container || where.Host == "":
 		e.rows++
 		b.missing--
-		b.fault(&b.now.unexpected, "of pod "+e.pod.name+" "+e.pod.uid+", but named "+raw, message)
+		b.fault(&b.now.unexpected, fmt.Sprintf("of pod %s %v, container %s, but named %s", e.pod.name, e.pod.uids, e.pod.container, raw), message)
+	case len(where.DockerID) != 64:
+		e.rows++
+		b.missing--
+		b.fault(&b.now.unexpected, fmt.Sprintf("of pod %s without its container's ID: %s", e.pod.name, raw), message)
 	default:
 		e.rows++
 		b.missing--
-		if where.DockerID == "" || where.Image == "" || where.Labels[kongLabel] != "kong" {
-			b.fault(&b.now.bare, fmt.Sprintf("bare: of %s with id %q, image %q, labels %v", where.Pod, where.DockerID, where.Image, where.Labels), message)
+		e.pod.ids[where.DockerID]++
+		if where.Image == "" || where.Labels[kongLabel] != "kong" {
+			b.fault(&b.now.bare, fmt.Sprintf("bare: of %s with image %q, labels %v", where.Pod, where.Image, where.Labels), message)
 		}
 	}
 }

@@ -6,9 +6,11 @@
 // Kafka is a real one and has the rights of manifests/strimzi and no others.
 // The StarRocks stand-in is in the test. What is needed, from the environment:
 //
-//	KUBECONFIG        a cluster whose node has the images millrace:devel and
-//	                  millrace-writer:devel (image/), and whose pods reach this machine
-//	K8S_ADDRESS       at this address, which manifests/overlays/test names
+//	KUBECONFIG        a cluster of one node that has the images millrace:devel and
+//	                  millrace-writer:devel (image/), whose pods reach this machine, and
+//	                  that has no namespaces millrace, kong and other: they are made and
+//	                  deleted
+//	K8S_ADDRESS       the address at which the pods reach this machine
 //	BOOTSTRAP_SASL, KAFKA_CA, KAFKA_ADMIN_USER, KAFKA_ADMIN_PASSWORD
 //	                  the Kafka, at port 9093 of the same address
 //	K8S_CONTROL       a command that controls the node: node restart|stop|start|kill9
@@ -20,6 +22,7 @@ package k8s
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -51,6 +54,9 @@ func TestNode(t *testing.T) {
 		t.Skip("a Kubernetes cluster: KUBECONFIG and K8S_ADDRESS are not set (run.sh sets them)")
 	}
 	c := &cluster{T: t, address: os.Getenv("K8S_ADDRESS"), control: os.Getenv("K8S_CONTROL"), secrets: t.TempDir(), book: newBook()}
+	if c.control == "" {
+		c.lend()
+	}
 	c.startWarehouse()
 	c.kafka = newKafka(c)
 	c.applyManifests()
@@ -70,8 +76,11 @@ func TestNode(t *testing.T) {
 		{"AgentDeleted", false, agentDeleted},
 		{"RotationWhileKafkaHangs", true, rotationWhileKafkaHangs},
 		{"DaemonSetRolled", false, daemonSetRolled},
+		{"KindsOfContainers", false, kindsOfContainers},
+		{"StaticPod", true, staticPod},
 		{"AgentAwayForTooLong", true, agentAwayForTooLong},
 		{"CollectorDeleted", false, collectorDeleted},
+		{"NodeDrained", true, nodeDrained},
 		{"APIServerAway", true, apiServerAway},
 		{"NodeDaemonsRestarted", true, nodeDaemonsRestarted},
 		{"SecretsChanged", true, secretsChanged},
@@ -133,7 +142,7 @@ func (c *cluster) kubectl(args ...string) string {
 
 // try runs a command with an input.
 func (c *cluster) try(in []byte, args ...string) (string, error) {
-	cmd := exec.CommandContext(c.Context(), "kubectl", args...)
+	cmd := exec.CommandContext(context.WithoutCancel(c.Context()), "kubectl", args...) // cleaning up needs it, too
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &errs
 	if err := cmd.Run(); err != nil {

@@ -93,7 +93,12 @@ func TestKustomizations(t *testing.T) {
 				case "NetworkPolicy":
 					selector = as[networkingv1.NetworkPolicy](t, o).Spec.PodSelector.MatchLabels
 				case "PodDisruptionBudget":
-					selector = as[policyv1.PodDisruptionBudget](t, o).Spec.Selector.MatchLabels
+					budget := as[policyv1.PodDisruptionBudget](t, o)
+					selector = budget.Spec.Selector.MatchLabels
+					// Anything else keeps a node from being drained while StarRocks is away, or where one replica is enough.
+					if p := budget.Spec.UnhealthyPodEvictionPolicy; p == nil || *p != policyv1.AlwaysAllow || budget.Spec.MaxUnavailable.IntValue() < 1 {
+						t.Errorf("%s can block a drain for ever", id)
+					}
 				case "KafkaTopic", "KafkaUser":
 					if o.Metadata.Namespace != "kafka" {
 						t.Errorf("%s is not beside its Kafka", id)

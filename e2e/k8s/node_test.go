@@ -3,12 +3,13 @@ package k8s
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
 // apiServerAway stops the API server for a minute. Pods that were scheduled the
-// moment before start in it, a container crashes, and the agent is killed: it
-// goes by what it knows.
+// moment before start in it, and the agent is killed: it goes by what it knows,
+// and knows the containers' IDs from the kubelet's links.
 func apiServerAway(c *cluster) {
 	p := c.start("kong-away", 1000)
 	var late []*pod
@@ -28,14 +29,36 @@ func apiServerAway(c *cluster) {
 			started++
 		}
 	}
+	if started == 0 {
+		c.Error("no pod was started while the API server is away: this was no test")
+	}
 	c.Logf("%d of %d pods have a log while the API server is away, the agent was killed and started again", started, len(late))
 	wait()
 	c.pause(60*time.Second - time.Since(began))
 	c.has("node", "start", "kube-apiserver")
 	c.ready()
+	c.until("every line has its row", 60*time.Second, func() bool { c.book.read(c.warehouse); return c.book.missing == 0 })
+	for _, q := range late {
+		q.identified()
+	}
 	p.delete("--wait=false") // kubelet takes its time to come back
 	for _, q := range late {
 		q.delete("--wait=false")
+	}
+}
+
+// identified checks that all rows of the pod name the container that the API
+// server names.
+func (p *pod) identified() {
+	p.Helper()
+	var id string
+	p.until("kubelet has told the ID of "+p.name, 60*time.Second, func() bool {
+		out, err := p.try(nil, "-n", kongs, "get", "pod", p.name, "-o", "jsonpath={.status.containerStatuses[0].containerID}")
+		_, id, _ = strings.Cut(out, "://")
+		return err == nil && id != ""
+	})
+	if p.ids[id] != p.entered || len(p.ids) != 1 {
+		p.Errorf("%d rows of %s have to name the container %s, and name %v", p.entered, p.name, id, p.ids)
 	}
 }
 

@@ -15,17 +15,21 @@ import (
 )
 
 const (
-	kongs     = "kong" // the namespace
+	kongs     = "kong"  // the namespace
+	others    = "other" // another one
 	kongLabel = "app.kubernetes.io/name"
 )
 
 // pod prints lines in a container that the shipped configuration selects.
 type pod struct {
 	*cluster
-	name, ip, uid string
-	source        uint16
-	lines         *lines.Lines // of its container's present run
-	entered       int          // lines in the book
+	name, ip  string
+	uids      []string // more than one only of a static pod
+	container string
+	source    uint16
+	lines     *lines.Lines   // of its container's present run
+	entered   int            // lines in the book
+	ids       map[string]int // rows by the container ID they name
 }
 
 // runs is how many runs of its container a pod may have.
@@ -34,12 +38,13 @@ const runs = 10
 // describe is the pod's object; its container prints first lines at once and
 // then serves requests, or ends with exit if that is not negative.
 func describe(name string, source uint16, first, exit int) *corev1.Pod {
-	grace := int64(1)
+	grace, no := int64(1), false
 	return &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: kongs, Name: name, Labels: map[string]string{kongLabel: "kong"}},
 		Spec: corev1.PodSpec{
 			TerminationGracePeriodSeconds: &grace,
+			AutomountServiceAccountToken:  &no, // kubelet would have to ask the API server for it
 			Volumes:                       []corev1.Volume{{Name: "state", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
 			Containers: []corev1.Container{{
 				Name: "proxy", Image: "millrace-writer:devel", ImagePullPolicy: corev1.PullNever,
@@ -69,9 +74,19 @@ func (c *cluster) next() uint16 {
 func (c *cluster) begin(object *corev1.Pod) *pod {
 	c.Helper()
 	c.apply(object)
-	p := &pod{cluster: c, name: object.Name, source: c.sources, lines: lines.New(c.sources)}
-	p.uid = c.kubectl("-n", kongs, "get", "pod", p.name, "-o", "jsonpath={.metadata.uid}")
+	p := c.writer(object.Name, "proxy", c.sources)
+	p.uids = []string{p.uid()}
 	return p
+}
+
+// writer is a container of a pod that prints the lines of a source.
+func (c *cluster) writer(name, container string, source uint16) *pod {
+	return &pod{cluster: c, name: name, container: container, source: source, lines: lines.New(source), ids: map[string]int{}}
+}
+
+func (p *pod) uid() string {
+	p.Helper()
+	return p.kubectl("-n", kongs, "get", "pod", p.name, "-o", "jsonpath={.metadata.uid}")
 }
 
 // wait waits until the pod runs.

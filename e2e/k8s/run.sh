@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Runs the tests of this directory on a node of its own: e2e/k8s/run.sh BEDS [FLAGS]
 #
+# or only builds what the node is made of: e2e/k8s/run.sh BEDS build
+#
 # BEDS is a directory with k8s-testbed.sh, which brings up a real API server,
 # kubelet and containerd in namespaces of their own, and kafka-testbed.sh, which
 # brings up a real Kafka. Root is needed. FLAGS go to the test, -test.run and so on.
@@ -20,6 +22,12 @@ export KTB_PORT=9092 KTB_SAN=IP:10.99.0.1,DNS:kafka.kafka.svc
 export KTB_BROKER="listeners=PLAIN://127.0.0.1:9092,SASL://10.99.0.1:9093,MTLS://127.0.0.1:9094,CONTROLLER://127.0.0.1:9095
 advertised.listeners=PLAIN://127.0.0.1:9092,SASL://10.99.0.1:9093,MTLS://localhost:9094"
 work=$(mktemp -d)
+
+build() { mkdir -p "$K8STB_ROOT" && flock "$K8STB_ROOT/build.lock" "$beds/k8s-testbed.sh" build node; }
+if [[ ${1:-} == build ]]; then
+  build
+  exit
+fi
 
 node() { "$beds/k8s-testbed.sh" "$@"; }
 kafka() { node exec "$beds/kafka-testbed.sh" -d "$work/kafka" "$@"; }
@@ -50,7 +58,7 @@ trap 'exit 130' INT TERM
 node down
 rm -rf "$K8STB_ROOT/node" # /var/log and so on of a node that is no more
 node install node
-node build node
+build # or waits until somebody else has
 node images
 "$beds/kafka-testbed.sh" -d "$work/kafka" install
 go run ./e2e/k8s/image -name docker.io/library/millrace:devel -dockerfile Dockerfile -out "$work/millrace.tar"
@@ -59,6 +67,10 @@ go run ./e2e/k8s/image -name docker.io/library/millrace-writer:devel -program "$
 go test -c -o "$work/k8s.test" ./e2e/k8s
 
 node node-up
+# Pods that kubelet knows from files.
+mkdir -p "$K8STB_ROOT/node/var/lib/kubelet/static"
+echo 'staticPodPath: /var/lib/kubelet/static' >>"$K8STB_ROOT/node/kubelet.yaml"
+node restart kubelet
 # Nobody answers questions about names on the node: say so at once, or Kafka
 # waits half a minute for the name of whoever logs in.
 echo 'nameserver 127.0.0.1' >"$work/resolv.conf"

@@ -178,10 +178,7 @@ func (c *cluster) applyManifests() {
 	if err != nil {
 		c.Fatal(err)
 	}
-	overlay, err := filepath.Abs(filepath.Join(manifests, "overlays/test"))
-	if err != nil {
-		c.Fatal(err)
-	}
+	overlay := c.overlay("", "")
 	applied := false
 	for line := range strings.Lines(string(readme)) {
 		command, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "    kubectl ")

@@ -6,33 +6,47 @@ import (
 	"strings"
 )
 
+// alteration is one clause of ALTER TABLE.
+type alteration struct {
+	add   []column
+	after string // "", "FIRST" or a column
+	drop  string
+}
+
 func parseAlter(p *parser) (statement, error) {
-	var s statement
+	s := statement{verb: verbAlter}
 	s, err := s.tableName(p)
 	if err != nil {
 		return s, err
 	}
-	switch {
-	case p.accept("drop", "column"):
-		s.verb = verbDropColumn
-		s.drop, err = p.name()
-		return s, err
-	case p.accept("add", "column"):
-		s.verb = verbAddColumn
-		return s, s.added(p)
+	for {
+		var a alteration
+		switch {
+		case p.accept("drop", "column"):
+			a.drop, err = p.name()
+		case p.accept("add", "column"):
+			err = a.added(p, p.columnsOf(s.db, s.table))
+		default:
+			err = p.unexpected(p.peek())
+		}
+		if err != nil {
+			return s, err
+		}
+		if s.alter = append(s.alter, a); !p.accept(",") {
+			return s, nil
+		}
 	}
-	return s, p.unexpected(p.peek())
 }
 
 // added reads one column, or a list in parentheses.
-func (s *statement) added(p *parser) error {
+func (a *alteration) added(p *parser, before []column) error {
 	list := p.accept("(")
 	for {
-		c, err := parseColumn(p, p.columnsOf(s.db, s.table))
+		c, err := parseColumn(p, before)
 		if err != nil {
 			return err
 		}
-		s.add = append(s.add, c)
+		a.add = append(a.add, c)
 		if !list || !p.accept(",") {
 			break
 		}
@@ -42,10 +56,10 @@ func (s *statement) added(p *parser) error {
 	}
 	switch {
 	case p.accept("first"):
-		s.after = "FIRST"
+		a.after = "FIRST"
 	case p.accept("after"):
 		name, err := p.name()
-		s.after = name
+		a.after = name
 		return err
 	}
 	return nil
@@ -53,7 +67,7 @@ func (s *statement) added(p *parser) error {
 
 // place gives the index at which ADD COLUMN puts a column, and refuses what
 // the server refuses.
-func (s *statement) place(columns []column, c column) (int, error) {
+func (a *alteration) place(columns []column, c column) (int, error) {
 	if slices.ContainsFunc(columns, func(o column) bool { return strings.EqualFold(o.name, c.name) }) {
 		return 0, fmt.Errorf("Can not add column which already exists in base table: %s", c.name)
 	}
@@ -64,16 +78,65 @@ func (s *statement) place(columns []column, c column) (int, error) {
 	for end > 0 && columns[end-1].generated != nil && c.generated == nil {
 		end--
 	}
-	switch s.after {
+	switch a.after {
 	case "":
 		return end, nil
 	case "FIRST":
 		return 0, fmt.Errorf("Can not add value column '%s' before key columns", c.name)
 	}
 	for i, o := range columns {
-		if strings.EqualFold(o.name, s.after) {
+		if strings.EqualFold(o.name, a.after) {
 			return min(i+1, end), nil
 		}
 	}
-	return 0, fmt.Errorf("Column[%s] does not exists", s.after)
+	return 0, fmt.Errorf("Column[%s] does not exists", a.after)
+}
+
+// alter applies the clauses of one statement: all of them or none.
+func (t *table) alter(clauses []alteration) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	columns, id := slices.Clone(t.columns), t.nextID
+	for _, a := range clauses {
+		if a.drop != "" {
+			var err error
+			if columns, err = t.without(columns, a.drop); err != nil {
+				return err
+			}
+		}
+		for _, c := range a.add {
+			at, err := a.place(columns, c)
+			if err != nil {
+				return err
+			}
+			c.id = id
+			id++
+			columns = slices.Insert(columns, at, c)
+		}
+	}
+	t.columns, t.nextID = columns, id
+	return nil
+}
+
+// without takes a column away, unless the table needs it.
+func (t *table) without(columns []column, name string) ([]column, error) {
+	at := slices.IndexFunc(columns, func(c column) bool { return strings.EqualFold(c.name, name) })
+	switch {
+	case at < 0:
+		return nil, fmt.Errorf("Column does not exists: %s", name)
+	case columns[at].key:
+		return nil, fmt.Errorf("Can not drop key column %s when table has no other key", name)
+	}
+	used := func(list []string) bool {
+		return slices.ContainsFunc(list, func(n string) bool { return strings.EqualFold(n, name) })
+	}
+	if used(t.def.distribute) || used(t.def.partitionBy) {
+		return nil, fmt.Errorf("Partition or distribution column[%s] cannot be dropped", name)
+	}
+	for _, c := range columns {
+		if c.generated != nil && slices.Contains(dependencies(c.generated), columns[at].id) {
+			return nil, fmt.Errorf("Column: %s can not be dropped, because it is used in generated column: %s", name, c.name)
+		}
+	}
+	return slices.Delete(columns, at, at+1), nil
 }

@@ -30,7 +30,7 @@ func (s *Server) find(db, name string) (*database, *table, error) {
 
 // Exec runs definition statements separated by semicolons: CREATE and DROP
 // DATABASE, USE, CREATE, DROP and TRUNCATE TABLE, ALTER TABLE ADD and DROP
-// COLUMN. db is the database of unqualified names until USE changes it. The
+// COLUMN, CREATE, DROP and REFRESH MATERIALIZED VIEW. db is the database of unqualified names until USE changes it. The
 // error is the server's message for the first statement that fails; those
 // before it stay done.
 func (s *Server) Exec(db, script string) error {
@@ -71,10 +71,21 @@ func (s *Server) Exec(db, script string) error {
 			db = st.db
 			continue
 		}
-		if err := s.execute(st, p.sql[from:p.peek().from]); err != nil {
+		if err := s.run(st, p.sql[from:p.peek().from]); err != nil {
 			return err
 		}
 	}
+}
+
+// run does one statement; text is how it was written.
+func (s *Server) run(st statement, text string) error {
+	switch st.verb {
+	case verbCreateView:
+		return s.createView(st, text)
+	case verbRefresh:
+		return s.refreshNow(st.db, st.table)
+	}
+	return s.execute(st, text)
 }
 
 // execute applies one statement and then writes it to the edit log; replay
@@ -126,26 +137,27 @@ func (s *Server) createDatabaseLocked(st statement) (bool, error) {
 
 func (s *Server) applyTableLocked(d *database, st statement) (bool, error) {
 	t := d.tables[st.table]
+	creates, drops := st.verb == verbCreateTable || st.verb == verbCreateView, st.verb == verbDropTable || st.verb == verbDropView
 	switch {
-	case st.verb == verbCreateTable && t != nil && st.soft, st.verb == verbDropTable && t == nil && st.soft:
+	case creates && t != nil && st.soft, drops && t == nil && st.soft:
 		return false, nil
-	case st.verb == verbCreateTable && t != nil:
+	case creates && t != nil:
 		return false, fmt.Errorf("Table '%s' already exists", st.table)
-	case st.verb != verbCreateTable && t == nil:
+	case !creates && t == nil:
 		return false, fmt.Errorf("Unknown table '%s.%s'", st.db, st.table)
+	case !creates && (st.verb == verbDropView) != (t.def.view != nil):
+		return false, fmt.Errorf("'%s.%s' is %s", st.db, st.table, yesNo(t.def.view != nil, "a materialized view, not a table", "a table, not a materialized view"))
 	}
 	switch st.verb {
-	case verbCreateTable:
+	case verbCreateTable, verbCreateView:
 		s.nextID += 10
 		d.tables[st.table] = newTable(s.nextID, d.name, st.table, st.create)
-	case verbDropTable:
+	case verbDropTable, verbDropView:
 		delete(d.tables, st.table)
 	case verbTruncate:
 		t.truncate()
-	case verbAddColumn:
-		return true, t.addColumns(&st)
-	case verbDropColumn:
-		return true, t.dropColumn(st.drop)
+	case verbAlter:
+		return true, t.alter(st.alter)
 	}
 	return true, nil
 }

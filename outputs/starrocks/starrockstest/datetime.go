@@ -176,6 +176,9 @@ func formatDate(days int64) string { return datetimeTime(days * microsPerDay).Fo
 func datetimeTime(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
 func datetimeMicros(t time.Time) int64 {
+	if t.Location() == time.UTC {
+		return t.UnixMicro()
+	}
 	sec := daysSince1970(t.Year(), int(t.Month()), t.Day())*86400 + int64(t.Hour()*3600+t.Minute()*60+t.Second())
 	return sec*microsPerSecond + int64(t.Nanosecond()/1000)
 }
@@ -214,8 +217,7 @@ func convertZone(micros int64, from, to zone) int64 {
 
 // truncDatetime is date_trunc(unit, t).
 func truncDatetime(unit string, micros int64) (int64, bool) {
-	step := map[string]int64{"second": microsPerSecond, "minute": 60 * microsPerSecond, "hour": 3600 * microsPerSecond, "day": microsPerDay}[unit]
-	if step != 0 {
+	if step := unitMicros[unit]; step != 0 && unit != "week" {
 		return floorDiv(micros, step) * step, true
 	}
 	t := datetimeTime(micros)

@@ -11,9 +11,7 @@ type statement struct {
 	db, table string
 	soft      bool // IF [NOT] EXISTS
 	create    *definition
-	add       []column
-	after     string // "", "FIRST" or a column for ADD COLUMN
-	drop      string
+	alter     []alteration
 }
 
 type verb uint8
@@ -24,8 +22,10 @@ const (
 	verbCreateTable
 	verbDropTable
 	verbTruncate
-	verbAddColumn
-	verbDropColumn
+	verbAlter
+	verbCreateView
+	verbDropView
+	verbRefresh
 	verbUse
 )
 
@@ -39,6 +39,7 @@ type definition struct {
 	distribute  []string // hash columns, none for RANDOM
 	buckets     int
 	properties  [][2]string
+	view        *view // nil for a table
 }
 
 // isDefinition tells whether a statement is for parseStatement rather than for
@@ -49,7 +50,8 @@ func isDefinition(sql string) bool {
 		return false
 	}
 	return p.accept("create", "database") || p.accept("create", "schema") || p.accept("create", "table") ||
-		p.accept("create", "external") || p.accept("drop", "database") || p.accept("drop", "schema") ||
+		p.accept("create", "external") || p.accept("create", "materialized") || p.accept("drop", "materialized") ||
+		p.accept("refresh", "materialized", "view") || p.accept("drop", "database") || p.accept("drop", "schema") ||
 		p.accept("drop", "table") || p.accept("truncate") || p.accept("alter", "table")
 }
 
@@ -71,6 +73,15 @@ func parseStatement(p *parser) (statement, error) {
 		s := statement{verb: verbDropTable, soft: p.accept("if", "exists")}
 		s, err := s.tableName(p)
 		p.accept("force")
+		return s, err
+	case p.accept("create", "materialized", "view"):
+		return parseCreateView(p)
+	case p.accept("drop", "materialized", "view"):
+		return statement{verb: verbDropView, soft: p.accept("if", "exists")}.tableName(p)
+	case p.accept("refresh", "materialized", "view"):
+		s, err := statement{verb: verbRefresh}.tableName(p)
+		p.accept("force")
+		_ = p.accept("with", "sync", "mode") || p.accept("with", "async", "mode")
 		return s, err
 	case p.accept("truncate", "table"):
 		return statement{verb: verbTruncate}.tableName(p)

@@ -86,3 +86,27 @@ func TestGeneratedColumns(t *testing.T) {
 		t.Errorf("a computed value that is too long: %s", r.raw)
 	}
 }
+
+// One ALTER TABLE may have several clauses: all of them are done, or none.
+func TestAlterTable(t *testing.T) {
+	s := start(t, Config{})
+	for _, step := range []struct{ sql, want string }{
+		{"ALTER TABLE kong_log_events ADD COLUMN a1 INT, ADD COLUMN a2 INT AFTER a1, DROP COLUMN logtag", ""},
+		{"ALTER TABLE kong_log_events ADD COLUMN a3 INT, ADD COLUMN a1 INT", "already exists"},
+		{"ALTER TABLE kong_log_events DROP COLUMN a2, DROP COLUMN time", "Can not drop key column"},
+		{"ALTER TABLE kong_log_events ADD COLUMN a3 INT, ADD COLUMN (a4 INT, a5 INT DEFAULT '1')", ""},
+		{"ALTER TABLE kong_log_events ADD COLUMN a6 INT,", "Unexpected input"},
+		{"ALTER TABLE kong_log_events ADD COLUMN a6 INT ADD COLUMN a7 INT", "Unexpected input"},
+	} {
+		err := s.Exec("quickstart", step.sql)
+		if (err == nil) != (step.want == "") || err != nil && !strings.Contains(err.Error(), step.want) {
+			t.Errorf("%s: got %v, want %q", step.sql, err, step.want)
+		}
+	}
+	put(t, s, goodRow)
+	for row := range s.Rows("quickstart", "kong_log_events") {
+		if got, want := strings.Join(row.Columns, " "), "time stream message kubernetes kubernetes_namespace a1 a2 a3 a4 a5 kst_time"; got != want {
+			t.Errorf("columns %s, want %s", got, want)
+		}
+	}
+}

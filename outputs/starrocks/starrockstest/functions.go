@@ -52,10 +52,13 @@ func init() {
 	str, dt, num, js := kindString, kindDatetime, kindBigInt, kindJSON
 	for _, f := range []*function{
 		{name: "convert_tz", params: []kind{dt, str, str}, result: dt, bind: bindConvertTZ},
-		{name: "date_trunc", params: []kind{str, dt}, result: dt, bind: plain(dateTrunc)},
+		{name: "date_trunc", params: []kind{str, dt}, result: dt, bind: bindDateTrunc},
+		{name: "time_slice", params: []kind{dt, num, str, str}, optional: 1, result: dt, queryOnly: true, bind: plain(timeSlice)},
 		{name: "split_part", params: []kind{str, str, num}, result: str, bind: plain(splitPart)},
 		{name: "regexp_extract", params: []kind{str, str, num}, result: str, bind: bindPattern(regexpExtract)},
 		{name: "regexp", params: []kind{str, str}, result: kindBoolean, queryOnly: true, bind: bindPattern(regexpMatch)},
+		{name: "like", params: []kind{str, str}, result: kindBoolean, queryOnly: true, bind: bindLike},
+		{name: "equals", params: []kind{str, str}, result: kindBoolean, queryOnly: true, bind: plain(func(a []value) value { return truth(a[0].s == a[1].s) })},
 		{name: "json_query", params: []kind{js, str}, result: js, bind: bindPath(jsonQuery)},
 		{name: "get_json_string", params: []kind{js, str}, result: str, bind: bindPath(getJSON(kindString))},
 		{name: "get_json_object", params: []kind{js, str}, result: str, bind: bindPath(getJSON(kindString))},
@@ -108,6 +111,18 @@ func bindConvertTZ(known []*value) kernel {
 		}
 		return value{kind: kindDatetime, i: convertZone(a[0].i, from, to)}
 	}
+}
+
+func bindDateTrunc(known []*value) kernel {
+	if known[0] == nil || known[0].null {
+		return dateTrunc
+	}
+	unit := strings.ToLower(known[0].text())
+	step := unitMicros[unit]
+	if step == 0 || unit == "week" {
+		return dateTrunc
+	}
+	return func(a []value) value { return value{kind: kindDatetime, i: floorDiv(a[1].i, step) * step} }
 }
 
 func dateTrunc(a []value) value {
@@ -183,11 +198,7 @@ func regexpMatch(re *regexp.Regexp, a []value) value {
 	if re == nil {
 		return nullOf(kindBoolean)
 	}
-	v := value{kind: kindBoolean}
-	if re.MatchString(a[0].s) {
-		v.i = 1
-	}
-	return v
+	return truth(re.MatchString(a[0].s))
 }
 
 func bindPath(find func(doc string, steps []pathStep) value) func([]*value) kernel {

@@ -61,7 +61,7 @@ func newInfoSchema(s *Server) sql.Database {
 		"DISTRIBUTE_BUCKET# SORT_KEY PROPERTIES TABLE_ID#", s.infoTablesConfig)
 	add("views", "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME VIEW_DEFINITION CHECK_OPTION IS_UPDATABLE DEFINER SECURITY_TYPE CHARACTER_SET_CLIENT COLLATION_CONNECTION",
 		func() []sql.Row { return nil })
-	add("materialized_views", "MATERIALIZED_VIEW_ID# TABLE_SCHEMA TABLE_NAME REFRESH_TYPE IS_ACTIVE TASK_ID# TASK_NAME", func() []sql.Row { return nil })
+	add("materialized_views", "MATERIALIZED_VIEW_ID# TABLE_SCHEMA TABLE_NAME REFRESH_TYPE IS_ACTIVE TASK_ID# TASK_NAME", s.infoViews)
 	add("loads", "ID# LABEL DB_NAME TABLE_NAME TYPE STATE SINK_ROWS# FILTERED_ROWS# CREATE_TIME@ LOAD_FINISH_TIME@ ERROR_MSG", s.infoLoads)
 	return d
 }
@@ -133,8 +133,18 @@ func (s *Server) eachTable(rows func(t *table) []sql.Row) (list []sql.Row) {
 
 func (s *Server) infoTables() []sql.Row {
 	return s.eachTable(func(t *table) []sql.Row {
-		return []sql.Row{{"def", t.db, t.name, "BASE TABLE", "StarRocks", nil, "", t.snapshot().rows, int64(0), int64(0),
+		return []sql.Row{{"def", t.db, t.name, yesNo(t.def.view != nil, "VIEW", "BASE TABLE"), "StarRocks", nil, "", t.snapshot().rows, int64(0), int64(0),
 			nil, nil, nil, nil, t.created.UTC(), nil, nil, "utf8_general_ci", nil, "", t.def.comment}}
+	})
+}
+
+func (s *Server) infoViews() []sql.Row {
+	return s.eachTable(func(t *table) []sql.Row {
+		v := t.def.view
+		if v == nil {
+			return nil
+		}
+		return []sql.Row{{t.id, t.db, t.name, yesNo(v.every > 0, "ASYNC", "MANUAL"), "true", nil, nil}}
 	})
 }
 

@@ -98,6 +98,9 @@ var (
 func (s *Server) begin(db *database, t *table, label string, timeout time.Duration) (*txn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if t.def.view != nil {
+		return nil, fmt.Errorf("The data of '%s' cannot be inserted because it is a materialized view, and the data of materialized view must be consistent with the base table.", t.name)
+	}
 	if !labelRegex.MatchString(label) {
 		return nil, fmt.Errorf("Label format error. regex: %s, label: %s", labelRegex, label)
 	}

@@ -32,8 +32,14 @@ const (
 type mysqlServer struct {
 	listener net.Listener
 	server   *server.Server
-	engine   *sqle.Engine
 	done     chan struct{}
+}
+
+// newEngine makes what answers queries, over the server's tables of any time.
+func newEngine(s *Server) *sqle.Engine {
+	a := analyzer.NewBuilder(&sqlProvider{server: s}).AddPreAnalyzeRule(swapRule, swapExpressions).AddPostValidationRule(scanRule, scanFirst).Build()
+	a.Catalog.InfoSchema = newInfoSchema(s)
+	return sqle.New(a, nil)
 }
 
 func listenMySQL(addr string, s *Server) (*mysqlServer, error) {
@@ -41,10 +47,7 @@ func listenMySQL(addr string, s *Server) (*mysqlServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
-	provider := &sqlProvider{server: s}
-	a := analyzer.NewBuilder(provider).AddPreAnalyzeRule(swapRule, swapExpressions).Build()
-	a.Catalog.InfoSchema = newInfoSchema(s)
-	m := &mysqlServer{listener: ln, engine: sqle.New(a, nil), done: make(chan struct{})}
+	m := &mysqlServer{listener: ln, done: make(chan struct{})}
 	quiet := logrus.New()
 	quiet.SetOutput(io.Discard)
 	// The engine tells of each connection through logrus' standard logger, which it alone uses here.
@@ -60,7 +63,7 @@ func listenMySQL(addr string, s *Server) (*mysqlServer, error) {
 		return handler, nil
 	}
 	cfg := server.Config{Listener: ln, Version: mysqlVersion, ProtocolListenerFactory: s.protocolListener}
-	if m.server, err = server.NewServerWithHandler(cfg, m.engine, sql.NewContext, session, nil, wrap); err != nil {
+	if m.server, err = server.NewServerWithHandler(cfg, s.engine, sql.NewContext, session, nil, wrap); err != nil {
 		ln.Close()
 		return nil, fmt.Errorf("start MySQL protocol: %w", err)
 	}
@@ -76,7 +79,6 @@ func (m *mysqlServer) addr() string { return m.listener.Addr().String() }
 func (m *mysqlServer) close() {
 	m.server.Listener.Close()
 	<-m.done
-	m.engine.Close()
 }
 
 // protocolListener puts our accounts in the place of the engine's own.
@@ -162,8 +164,8 @@ func (d *sqlDatabase) GetTableInsensitive(ctx *sql.Context, name string) (sql.Ta
 	if err != nil {
 		return nil, false, nil
 	}
-	if u := d.server.users[ctx.Session.Client().User]; !u.Select {
-		return nil, false, fmt.Errorf("Access denied; you need (at least one of) the SELECT privilege(s) on TABLE %s for this operation", name)
+	if name := ctx.Session.Client().User; name != viewUser && !d.server.users[name].Select {
+		return nil, false, fmt.Errorf("Access denied; you need (at least one of) the SELECT privilege(s) on TABLE %s for this operation", t.name)
 	}
 	return newSQLTable(t), true, nil
 }

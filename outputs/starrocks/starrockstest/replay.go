@@ -59,6 +59,11 @@ func (s *Server) replayDefinition(d definitionRecord) error {
 		return fmt.Errorf("replay %q: %w", d.SQL, err)
 	}
 	st.db = d.DB
+	if st.verb == verbCreateView {
+		if err := s.completeView(st); err != nil {
+			return fmt.Errorf("replay %q: %w", d.SQL, err)
+		}
+	}
 	_, err = s.applyLocked(st)
 	return err
 }

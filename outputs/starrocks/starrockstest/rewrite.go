@@ -25,6 +25,8 @@ func rewrite(sql string) string {
 			edits = append(edits, edit{t.from, next.to, ""})
 		case (t.is("regexp") || t.is("rlike")) && next.is("(") && !isInfix(tokens, i):
 			edits = append(edits, edit{t.from, t.to, "REGEXP_LIKE"})
+		case t.is("time_slice") && next.is("("):
+			edits = append(edits, sliceEdits(tokens, i)...)
 		case t.is("as"):
 			if e, ok := castEdit(tokens, i); ok {
 				edits = append(edits, e)

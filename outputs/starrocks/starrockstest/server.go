@@ -18,6 +18,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	sqle "github.com/dolthub/go-mysql-server"
 )
 
 // Config says what New starts. The zero value is one leader frontend, one
@@ -61,6 +63,7 @@ type Server struct {
 	journal   *journal
 	frontends []*frontend
 	backends  []*backend
+	engine    *sqle.Engine
 	mysql     *mysqlServer
 	leader    atomic.Int64 // index in frontends
 	turn      atomic.Uint64
@@ -79,6 +82,7 @@ type Server struct {
 	timers []*time.Timer // of faults that come later
 
 	retime chan struct{} // the interval of eviction has changed
+	viewed chan struct{} // there is a new view
 	stop   chan struct{}
 	done   sync.WaitGroup
 }
@@ -87,10 +91,10 @@ type Server struct {
 // error names the listener, file or DDL statement at fault.
 func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, users: map[string]User{}, databases: map[string]*database{}, nextTxn: 1000, nextID: 10000,
-		errorLogs: map[string][]byte{}, retime: make(chan struct{}, 1), stop: make(chan struct{})}
+		errorLogs: map[string][]byte{}, retime: make(chan struct{}, 1), viewed: make(chan struct{}, 1), stop: make(chan struct{})}
 	s.faults.dice, s.faults.struck = rand.New(rand.NewPCG(cfg.Seed, 0)), map[FaultKind]int{}
 	s.faults.evicted = map[string]bool{}
-	s.changed = sync.NewCond(&s.mu)
+	s.changed, s.engine = sync.NewCond(&s.mu), newEngine(s)
 	for _, l := range defaultLimits {
 		s.limits.Store(l.name, l.value)
 	}
@@ -111,8 +115,9 @@ func New(cfg Config) (*Server, error) {
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.done.Add(1)
+	s.done.Add(2)
 	go s.cleanLoop()
+	go s.refreshLoop()
 	return s, nil
 }
 
@@ -121,6 +126,9 @@ func (s *Server) open() (err error) {
 		return err
 	}
 	if err := s.openEvents(); err != nil {
+		return err
+	}
+	if err := s.refreshAll(); err != nil {
 		return err
 	}
 	s.startTimers()
@@ -182,6 +190,7 @@ func (s *Server) Close() error {
 	}
 	s.done.Wait()
 	s.stopTimers()
+	_ = s.engine.Close() // tells that its own threads were told to end
 	return errors.Join(s.journal.close(), s.faults.events.close())
 }
 

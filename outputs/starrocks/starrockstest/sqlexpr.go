@@ -8,12 +8,7 @@ import (
 	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
-	"github.com/dolthub/go-mysql-server/sql/analyzer"
 	"github.com/dolthub/go-mysql-server/sql/expression"
-	sqlfunction "github.com/dolthub/go-mysql-server/sql/expression/function"
-	sqljson "github.com/dolthub/go-mysql-server/sql/expression/function/json"
-	"github.com/dolthub/go-mysql-server/sql/plan"
-	"github.com/dolthub/go-mysql-server/sql/transform"
 	"github.com/dolthub/go-mysql-server/sql/types"
 	"github.com/shopspring/decimal"
 )
@@ -79,9 +74,10 @@ func fromSQL(ctx *sql.Context, v any) value {
 
 // callExpression is one call of a function of ours in a query.
 type callExpression struct {
-	fn   *function
-	call kernel
-	args []sql.Expression
+	fn    *function
+	call  kernel
+	args  []sql.Expression
+	known []*value // of arguments that are literals
 }
 
 func newCall(fn *function, args []sql.Expression) (sql.Expression, error) {
@@ -95,7 +91,7 @@ func newCall(fn *function, args []sql.Expression) (sql.Expression, error) {
 			known[i] = &v
 		}
 	}
-	return &callExpression{fn, fn.bind(known), args}, nil
+	return &callExpression{fn, fn.bind(known), args, known}, nil
 }
 
 func (c *callExpression) FunctionName() string       { return c.fn.name }
@@ -125,7 +121,11 @@ func (c *callExpression) String() string {
 func (c *callExpression) Eval(ctx *sql.Context, row sql.Row) (any, error) {
 	var room [4]value
 	args := room[:0]
-	for _, a := range c.args {
+	for i, a := range c.args {
+		if c.known[i] != nil {
+			args = append(args, *c.known[i])
+			continue
+		}
 		v, err := a.Eval(ctx, row)
 		if err != nil {
 			return nil, err
@@ -145,8 +145,9 @@ func (c *callExpression) CollationCoercibility(*sql.Context) (sql.CollationID, b
 	return sql.Collation_Default, 4
 }
 
-// engineOwns are functions we have only for generated columns.
-var engineOwns = map[string]bool{"lower": true, "upper": true, "trim": true, "concat": true}
+// engineOwns are functions that a query has from the engine: we have them for
+// generated columns, or in the place of operators.
+var engineOwns = map[string]bool{"lower": true, "upper": true, "trim": true, "concat": true, "like": true, "equals": true}
 
 func sqlFunctions() map[string]sql.Function {
 	m := map[string]sql.Function{}
@@ -188,39 +189,6 @@ func (c *castExpression) WithChildren(children ...sql.Expression) (sql.Expressio
 		return nil, sql.ErrInvalidChildrenNumber.New(c, len(children), 1)
 	}
 	return &castExpression{expression.UnaryExpression{Child: children[0]}, c.to}, nil
-}
-
-const swapRule analyzer.RuleId = 9000
-
-// swapExpressions puts our expressions in the place of the engine's where the
-// two systems differ: REGEXP (the engine compiles its pattern for each row),
-// the arrow operator and CAST.
-//
-//nolint:revive // the library's type of rule
-func swapExpressions(_ *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags) (sql.Node, transform.TreeIdentity, error) {
-	return transform.NodeExprsWithOpaque(n, swapExpression)
-}
-
-func swapExpression(e sql.Expression) (sql.Expression, transform.TreeIdentity, error) {
-	switch e := e.(type) {
-	case *sqlfunction.RegexpLike:
-		if e.Flags == nil {
-			return swapped(newCall(functions["regexp"], []sql.Expression{e.Text, e.Pattern}))
-		}
-	case *sqljson.JSONExtract:
-		if len(e.Paths) == 1 {
-			return swapped(newCall(functions["json_query"], []sql.Expression{e.JSON, e.Paths[0]}))
-		}
-	case *expression.Convert:
-		if to, ok := castKind(e.Type()); ok {
-			return &castExpression{expression.UnaryExpression{Child: e.Child}, to}, transform.NewTree, nil
-		}
-	}
-	return e, transform.SameTree, nil
-}
-
-func swapped(e sql.Expression, err error) (sql.Expression, transform.TreeIdentity, error) {
-	return e, transform.NewTree, err
 }
 
 func castKind(t sql.Type) (kind, bool) {

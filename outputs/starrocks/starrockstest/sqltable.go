@@ -14,6 +14,7 @@ type sqlTable struct {
 	snap   snapshot
 	picked []column // what the query reads
 	names  []string // as the engine asked for them, nil for all
+	tests  []scanTest
 }
 
 var (
@@ -50,7 +51,7 @@ func (t *sqlTable) schemaOf(columns []column) sql.Schema {
 func (t *sqlTable) Projections() []string { return t.names }
 
 func (t *sqlTable) WithProjections(names []string) sql.Table {
-	p := &sqlTable{table: t.table, snap: t.snap, names: names}
+	p := &sqlTable{table: t.table, snap: t.snap, names: names, tests: t.tests}
 	for _, n := range names {
 		for _, c := range t.snap.columns {
 			if equalFold(c.name, n) {
@@ -73,7 +74,7 @@ func (t *sqlTable) Partitions(*sql.Context) (sql.PartitionIter, error) {
 }
 
 func (t *sqlTable) PartitionRows(*sql.Context, sql.Partition) (sql.RowIter, error) {
-	return &rowIter{table: t}, nil
+	return &rowIter{table: t, row: -1}, nil
 }
 
 type wholeTable struct{}
@@ -84,35 +85,56 @@ func (wholeTable) Key() []byte { return []byte("all") }
 // segment's dictionaries, so that repeated metadata costs no allocation.
 type rowIter struct {
 	table    *sqlTable
-	seg, row int
+	seg, row int // of the row before
 	boxed    [][]any
+	cols     []*colData // of the picked columns in the segment
+	room     []any      // for the next rows
+	scan     *scanner
 }
 
 func (i *rowIter) Next(*sql.Context) (sql.Row, error) {
-	segments := i.table.snap.segments
-	for i.seg < len(segments) && i.row == segments[i.seg].rows {
-		i.seg, i.row, i.boxed = i.seg+1, 0, nil
-	}
-	if i.seg == len(segments) {
+	if !i.step() {
 		return nil, io.EOF
 	}
-	seg := segments[i.seg]
-	if i.boxed == nil {
-		i.boxed = make([][]any, len(i.table.picked))
+	seg := i.table.snap.segments[i.seg]
+	width := len(i.table.picked)
+	if len(i.room) < width {
+		i.room = make([]any, 64*width)
 	}
-	row := make(sql.Row, len(i.table.picked))
+	row := sql.Row(i.room[:width:width])
+	i.room = i.room[width:]
 	for n := range i.table.picked {
 		row[n] = i.cell(seg, n)
 	}
-	i.row++
 	return row, nil
 }
 
+// step goes to the next row that passes the table's tests.
+func (i *rowIter) step() bool {
+	for ; i.seg < len(i.table.snap.segments); i.seg, i.row, i.scan = i.seg+1, -1, nil {
+		seg := i.table.snap.segments[i.seg]
+		if i.scan == nil {
+			i.scan, i.boxed, i.cols = newScanner(seg, i.table.tests), make([][]any, len(i.table.picked)), make([]*colData, len(i.table.picked))
+			for n, c := range i.table.picked {
+				i.cols[n] = seg.cols[c.id]
+			}
+		}
+		for i.row++; i.row < seg.rows; i.row++ {
+			if i.scan.passes(i.row) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (i *rowIter) cell(seg *segment, n int) any {
-	c := &i.table.picked[n]
-	d := seg.cols[c.id]
-	if d == nil || d.dict == nil {
-		return sqlValue(seg.value(i.row, c))
+	d := i.cols[n]
+	if d == nil {
+		return sqlValue(seg.value(i.row, &i.table.picked[n]))
+	}
+	if d.dict == nil {
+		return sqlValue(d.value(i.row))
 	}
 	if d.null(i.row) {
 		return nil

@@ -1,10 +1,7 @@
 package starrockstest
 
 import (
-	"fmt"
 	"iter"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -59,48 +56,6 @@ func (t *table) truncate() {
 	defer t.mu.Unlock()
 	t.versions = tabletVersions{} // of the tablets that are dropped
 	t.segments, t.rows = nil, 0
-}
-
-func (t *table) addColumns(s *statement) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	columns, id := slices.Clone(t.columns), t.nextID
-	for _, c := range s.add {
-		at, err := s.place(columns, c)
-		if err != nil {
-			return err
-		}
-		c.id = id
-		id++
-		columns = slices.Insert(columns, at, c)
-	}
-	t.columns, t.nextID = columns, id
-	return nil
-}
-
-func (t *table) dropColumn(name string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	at := slices.IndexFunc(t.columns, func(c column) bool { return strings.EqualFold(c.name, name) })
-	switch {
-	case at < 0:
-		return fmt.Errorf("Column does not exists: %s", name)
-	case t.columns[at].key:
-		return fmt.Errorf("Can not drop key column %s when table has no other key", name)
-	}
-	used := func(list []string) bool {
-		return slices.ContainsFunc(list, func(n string) bool { return strings.EqualFold(n, name) })
-	}
-	if used(t.def.distribute) || used(t.def.partitionBy) {
-		return fmt.Errorf("Partition or distribution column[%s] cannot be dropped", name)
-	}
-	for _, c := range t.columns {
-		if c.generated != nil && slices.Contains(dependencies(c.generated), t.columns[at].id) {
-			return fmt.Errorf("Column: %s can not be dropped, because it is used in generated column: %s", name, c.name)
-		}
-	}
-	t.columns = slices.Delete(slices.Clone(t.columns), at, at+1)
-	return nil
 }
 
 // tabletVersions models the rowset versions of the table's fullest tablet:

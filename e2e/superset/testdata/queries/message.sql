@@ -1,0 +1,257 @@
+-- What Superset asked for each chart; written by go test -update.
+
+-- Error List
+SELECT kst_time AS kst_time, status_code AS status_code, response_time AS response_time, message AS message
+FROM (SELECT
+    kst_time,
+    date_trunc('minute', kst_time) AS kst_minute,
+    date_trunc('hour', kst_time) AS kst_hour,
+    client_ip,
+    CAST(nullif(response_time, '') AS DOUBLE) AS response_time,
+    host_domain,
+    CASE WHEN host_domain LIKE '%-%' THEN split_part(host_domain, '-', 1) ELSE 'platform' END AS project_name,
+    split_part(request_target, '?', 1) AS request_url,
+    CAST(nullif(status_code, '') AS INT) AS status_code,
+    message
+FROM (
+    SELECT
+        kst_time,
+        message,
+        split_part(message, ' ', 1) AS client_ip,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]{3} ([0-9.]+)', 1) AS response_time,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]+ [-0-9., :]+ "([^"]*)"', 1) AS host_domain,
+        regexp_extract(message, '"[A-Z]+ ([^ "]*) HTTP/', 1) AS request_target,
+        regexp_extract(message, 'HTTP/[0-9.]+" ([0-9]{3}) ', 1) AS status_code
+    FROM quickstart.kong_log_events
+    WHERE stream = 'stdout'
+        AND message LIKE '%HTTP/%'
+        AND message REGEXP '^[0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}'
+        AND split_part(message, ' ', 1) <> '127.0.0.1'
+) AS line
+) AS virtual_table
+WHERE kst_time >= STR_TO_DATE('SINCE', '%Y-%m-%d %H:%i:%s.%f') AND kst_time < STR_TO_DATE('UNTIL', '%Y-%m-%d %H:%i:%s.%f') AND ((status_code >= 400)) ORDER BY kst_time DESC
+ LIMIT 1000;
+
+-- Error Rate (%)
+SELECT kst_hour AS kst_hour, CAST(SUM(CASE WHEN status_code >= 400 THEN 1 ELSE 0 END) AS DOUBLE) * 100 / COUNT(*) AS error_rate
+FROM (SELECT
+    kst_time,
+    date_trunc('minute', kst_time) AS kst_minute,
+    date_trunc('hour', kst_time) AS kst_hour,
+    client_ip,
+    CAST(nullif(response_time, '') AS DOUBLE) AS response_time,
+    host_domain,
+    CASE WHEN host_domain LIKE '%-%' THEN split_part(host_domain, '-', 1) ELSE 'platform' END AS project_name,
+    split_part(request_target, '?', 1) AS request_url,
+    CAST(nullif(status_code, '') AS INT) AS status_code,
+    message
+FROM (
+    SELECT
+        kst_time,
+        message,
+        split_part(message, ' ', 1) AS client_ip,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]{3} ([0-9.]+)', 1) AS response_time,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]+ [-0-9., :]+ "([^"]*)"', 1) AS host_domain,
+        regexp_extract(message, '"[A-Z]+ ([^ "]*) HTTP/', 1) AS request_target,
+        regexp_extract(message, 'HTTP/[0-9.]+" ([0-9]{3}) ', 1) AS status_code
+    FROM quickstart.kong_log_events
+    WHERE stream = 'stdout'
+        AND message LIKE '%HTTP/%'
+        AND message REGEXP '^[0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}'
+        AND split_part(message, ' ', 1) <> '127.0.0.1'
+) AS line
+) AS virtual_table
+WHERE kst_time >= STR_TO_DATE('SINCE', '%Y-%m-%d %H:%i:%s.%f') AND kst_time < STR_TO_DATE('UNTIL', '%Y-%m-%d %H:%i:%s.%f') GROUP BY kst_hour
+ LIMIT 50000;
+
+-- RPS by Status Code
+SELECT kst_minute AS kst_minute, status_code AS status_code, CAST(COUNT(*) AS DOUBLE) / 60 AS requests_per_second
+FROM (SELECT
+    kst_time,
+    date_trunc('minute', kst_time) AS kst_minute,
+    date_trunc('hour', kst_time) AS kst_hour,
+    client_ip,
+    CAST(nullif(response_time, '') AS DOUBLE) AS response_time,
+    host_domain,
+    CASE WHEN host_domain LIKE '%-%' THEN split_part(host_domain, '-', 1) ELSE 'platform' END AS project_name,
+    split_part(request_target, '?', 1) AS request_url,
+    CAST(nullif(status_code, '') AS INT) AS status_code,
+    message
+FROM (
+    SELECT
+        kst_time,
+        message,
+        split_part(message, ' ', 1) AS client_ip,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]{3} ([0-9.]+)', 1) AS response_time,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]+ [-0-9., :]+ "([^"]*)"', 1) AS host_domain,
+        regexp_extract(message, '"[A-Z]+ ([^ "]*) HTTP/', 1) AS request_target,
+        regexp_extract(message, 'HTTP/[0-9.]+" ([0-9]{3}) ', 1) AS status_code
+    FROM quickstart.kong_log_events
+    WHERE stream = 'stdout'
+        AND message LIKE '%HTTP/%'
+        AND message REGEXP '^[0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}'
+        AND split_part(message, ' ', 1) <> '127.0.0.1'
+) AS line
+) AS virtual_table
+WHERE kst_time >= STR_TO_DATE('SINCE', '%Y-%m-%d %H:%i:%s.%f') AND kst_time < STR_TO_DATE('UNTIL', '%Y-%m-%d %H:%i:%s.%f') GROUP BY kst_minute, status_code ORDER BY requests_per_second DESC
+ LIMIT 50000;
+
+-- Requests Trend
+SELECT kst_hour AS kst_hour, COUNT(*) AS count
+FROM (SELECT
+    kst_time,
+    date_trunc('minute', kst_time) AS kst_minute,
+    date_trunc('hour', kst_time) AS kst_hour,
+    client_ip,
+    CAST(nullif(response_time, '') AS DOUBLE) AS response_time,
+    host_domain,
+    CASE WHEN host_domain LIKE '%-%' THEN split_part(host_domain, '-', 1) ELSE 'platform' END AS project_name,
+    split_part(request_target, '?', 1) AS request_url,
+    CAST(nullif(status_code, '') AS INT) AS status_code,
+    message
+FROM (
+    SELECT
+        kst_time,
+        message,
+        split_part(message, ' ', 1) AS client_ip,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]{3} ([0-9.]+)', 1) AS response_time,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]+ [-0-9., :]+ "([^"]*)"', 1) AS host_domain,
+        regexp_extract(message, '"[A-Z]+ ([^ "]*) HTTP/', 1) AS request_target,
+        regexp_extract(message, 'HTTP/[0-9.]+" ([0-9]{3}) ', 1) AS status_code
+    FROM quickstart.kong_log_events
+    WHERE stream = 'stdout'
+        AND message LIKE '%HTTP/%'
+        AND message REGEXP '^[0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}'
+        AND split_part(message, ' ', 1) <> '127.0.0.1'
+) AS line
+) AS virtual_table
+WHERE kst_time >= STR_TO_DATE('SINCE', '%Y-%m-%d %H:%i:%s.%f') AND kst_time < STR_TO_DATE('UNTIL', '%Y-%m-%d %H:%i:%s.%f') GROUP BY kst_hour
+ LIMIT 50000;
+
+-- Response Time Trend
+SELECT kst_minute AS kst_minute, AVG(response_time) AS avg_response_time, MAX(response_time) AS max_response_time
+FROM (SELECT
+    kst_time,
+    date_trunc('minute', kst_time) AS kst_minute,
+    date_trunc('hour', kst_time) AS kst_hour,
+    client_ip,
+    CAST(nullif(response_time, '') AS DOUBLE) AS response_time,
+    host_domain,
+    CASE WHEN host_domain LIKE '%-%' THEN split_part(host_domain, '-', 1) ELSE 'platform' END AS project_name,
+    split_part(request_target, '?', 1) AS request_url,
+    CAST(nullif(status_code, '') AS INT) AS status_code,
+    message
+FROM (
+    SELECT
+        kst_time,
+        message,
+        split_part(message, ' ', 1) AS client_ip,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]{3} ([0-9.]+)', 1) AS response_time,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]+ [-0-9., :]+ "([^"]*)"', 1) AS host_domain,
+        regexp_extract(message, '"[A-Z]+ ([^ "]*) HTTP/', 1) AS request_target,
+        regexp_extract(message, 'HTTP/[0-9.]+" ([0-9]{3}) ', 1) AS status_code
+    FROM quickstart.kong_log_events
+    WHERE stream = 'stdout'
+        AND message LIKE '%HTTP/%'
+        AND message REGEXP '^[0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}'
+        AND split_part(message, ' ', 1) <> '127.0.0.1'
+) AS line
+) AS virtual_table
+WHERE kst_time >= STR_TO_DATE('SINCE', '%Y-%m-%d %H:%i:%s.%f') AND kst_time < STR_TO_DATE('UNTIL', '%Y-%m-%d %H:%i:%s.%f') GROUP BY kst_minute ORDER BY avg_response_time DESC
+ LIMIT 50000;
+
+-- Top 10 Errors by Request URL
+SELECT CONCAT(host_domain, request_url) AS url, COUNT(*) AS count, SUM(CASE WHEN status_code >= 400 THEN 1 ELSE 0 END) AS error_count
+FROM (SELECT
+    kst_time,
+    date_trunc('minute', kst_time) AS kst_minute,
+    date_trunc('hour', kst_time) AS kst_hour,
+    client_ip,
+    CAST(nullif(response_time, '') AS DOUBLE) AS response_time,
+    host_domain,
+    CASE WHEN host_domain LIKE '%-%' THEN split_part(host_domain, '-', 1) ELSE 'platform' END AS project_name,
+    split_part(request_target, '?', 1) AS request_url,
+    CAST(nullif(status_code, '') AS INT) AS status_code,
+    message
+FROM (
+    SELECT
+        kst_time,
+        message,
+        split_part(message, ' ', 1) AS client_ip,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]{3} ([0-9.]+)', 1) AS response_time,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]+ [-0-9., :]+ "([^"]*)"', 1) AS host_domain,
+        regexp_extract(message, '"[A-Z]+ ([^ "]*) HTTP/', 1) AS request_target,
+        regexp_extract(message, 'HTTP/[0-9.]+" ([0-9]{3}) ', 1) AS status_code
+    FROM quickstart.kong_log_events
+    WHERE stream = 'stdout'
+        AND message LIKE '%HTTP/%'
+        AND message REGEXP '^[0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}'
+        AND split_part(message, ' ', 1) <> '127.0.0.1'
+) AS line
+) AS virtual_table
+WHERE kst_time >= STR_TO_DATE('SINCE', '%Y-%m-%d %H:%i:%s.%f') AND kst_time < STR_TO_DATE('UNTIL', '%Y-%m-%d %H:%i:%s.%f') GROUP BY CONCAT(host_domain, request_url) ORDER BY error_count DESC
+ LIMIT 10;
+
+-- Top 10 Slowest Request URL
+SELECT CONCAT(host_domain, request_url) AS url, AVG(response_time) AS avg_response_time, COUNT(*) AS count
+FROM (SELECT
+    kst_time,
+    date_trunc('minute', kst_time) AS kst_minute,
+    date_trunc('hour', kst_time) AS kst_hour,
+    client_ip,
+    CAST(nullif(response_time, '') AS DOUBLE) AS response_time,
+    host_domain,
+    CASE WHEN host_domain LIKE '%-%' THEN split_part(host_domain, '-', 1) ELSE 'platform' END AS project_name,
+    split_part(request_target, '?', 1) AS request_url,
+    CAST(nullif(status_code, '') AS INT) AS status_code,
+    message
+FROM (
+    SELECT
+        kst_time,
+        message,
+        split_part(message, ' ', 1) AS client_ip,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]{3} ([0-9.]+)', 1) AS response_time,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]+ [-0-9., :]+ "([^"]*)"', 1) AS host_domain,
+        regexp_extract(message, '"[A-Z]+ ([^ "]*) HTTP/', 1) AS request_target,
+        regexp_extract(message, 'HTTP/[0-9.]+" ([0-9]{3}) ', 1) AS status_code
+    FROM quickstart.kong_log_events
+    WHERE stream = 'stdout'
+        AND message LIKE '%HTTP/%'
+        AND message REGEXP '^[0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}'
+        AND split_part(message, ' ', 1) <> '127.0.0.1'
+) AS line
+) AS virtual_table
+WHERE kst_time >= STR_TO_DATE('SINCE', '%Y-%m-%d %H:%i:%s.%f') AND kst_time < STR_TO_DATE('UNTIL', '%Y-%m-%d %H:%i:%s.%f') GROUP BY CONCAT(host_domain, request_url) ORDER BY avg_response_time DESC
+ LIMIT 10;
+
+-- Traffic Share by Project
+SELECT project_name AS project_name, COUNT(*) AS count
+FROM (SELECT
+    kst_time,
+    date_trunc('minute', kst_time) AS kst_minute,
+    date_trunc('hour', kst_time) AS kst_hour,
+    client_ip,
+    CAST(nullif(response_time, '') AS DOUBLE) AS response_time,
+    host_domain,
+    CASE WHEN host_domain LIKE '%-%' THEN split_part(host_domain, '-', 1) ELSE 'platform' END AS project_name,
+    split_part(request_target, '?', 1) AS request_url,
+    CAST(nullif(status_code, '') AS INT) AS status_code,
+    message
+FROM (
+    SELECT
+        kst_time,
+        message,
+        split_part(message, ' ', 1) AS client_ip,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]{3} ([0-9.]+)', 1) AS response_time,
+        regexp_extract(message, 'HTTP/[0-9.]+" [0-9]+ [-0-9., :]+ "([^"]*)"', 1) AS host_domain,
+        regexp_extract(message, '"[A-Z]+ ([^ "]*) HTTP/', 1) AS request_target,
+        regexp_extract(message, 'HTTP/[0-9.]+" ([0-9]{3}) ', 1) AS status_code
+    FROM quickstart.kong_log_events
+    WHERE stream = 'stdout'
+        AND message LIKE '%HTTP/%'
+        AND message REGEXP '^[0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}'
+        AND split_part(message, ' ', 1) <> '127.0.0.1'
+) AS line
+) AS virtual_table
+WHERE kst_time >= STR_TO_DATE('SINCE', '%Y-%m-%d %H:%i:%s.%f') AND kst_time < STR_TO_DATE('UNTIL', '%Y-%m-%d %H:%i:%s.%f') GROUP BY project_name ORDER BY count DESC
+ LIMIT 100;
