@@ -26,9 +26,9 @@ import (
 const (
 	// minBatches lets one batch be read while others are on their way.
 	minBatches = 4
-	// growWait is how long reading waits for a batch to come back before it
-	// takes more memory: longer than Kafka takes to confirm one, and than a
-	// commit takes, in which none comes back. A flood has all there is within
+	// growWait is by how much longer than not reading waits for a batch to come
+	// back before it takes more memory: longer than a burst takes, and than a
+	// commit, in which none comes back. A flood has all there is within
 	// seconds.
 	growWait = 100 * time.Millisecond
 	// baseMemory is what the process needs beside the lines in flight: the

@@ -178,8 +178,8 @@ func (b *bench) choose() error {
 		}
 		fmt.Fprintf(os.Stdout, "%s: %s\n", s.Name, version)
 		for _, c := range b.compressions {
-			for _, d := range s.Deliveries {
-				if v := (variant{s, d, c}); b.only.MatchString(v.String()) {
+			for _, m := range s.Modes {
+				if v := (variant{s, m, c}); b.only.MatchString(v.String()) {
 					b.variants = append(b.variants, v)
 				}
 			}

@@ -14,18 +14,18 @@ import (
 	"millrace/bench/process"
 )
 
-// variant is a shipper with a delivery and a compression.
+// variant is a shipper in a mode, with a compression.
 type variant struct {
 	*shipper
-	delivery, compression string
+	mode, compression string
 }
 
-// String leaves out a delivery that is the shipper's only one.
+// String leaves out a mode that is the shipper's only one.
 func (v variant) String() string {
-	if len(v.Deliveries) == 1 {
+	if len(v.Modes) == 1 {
 		return v.Name + " " + v.compression
 	}
-	return v.Name + " " + v.delivery + " " + v.compression
+	return v.Name + " " + v.mode + " " + v.compression
 }
 
 // result is one run of a variant.
@@ -125,7 +125,7 @@ func (t *trial) fill() error {
 		Program: t.v.path, Dir: t.dir, Logs: t.w.pods(), Links: t.w.links(), Namespace: selected,
 		Topic: t.topic.name, Brokers: os.Getenv("BOOTSTRAP_SASL"), CAFile: os.Getenv("KAFKA_CA"),
 		Username: user, Password: password, PasswordFile: filepath.Join(t.dir, "password"),
-		Compression: t.v.compression, Delivery: t.v.delivery, Row: t.row,
+		Compression: t.v.compression, Mode: t.v.mode, Row: t.row,
 		TimeWidth: timeWidth, Admin: admin, Node: nodeName, ProfileSeconds: t.profileSeconds,
 		Kubeconfig: filepath.Join(t.dir, "kubeconfig"), API: t.api.URL(), APICA: filepath.Join(t.dir, "api-ca.pem"), Token: token,
 	}
@@ -193,7 +193,7 @@ func (t *trial) keepProfile(ctx context.Context) error {
 		answer, err := get(ctx, url)
 		if err == nil {
 			defer answer.Body.Close()
-			f, err := os.Create(filepath.Join(t.profiles, fmt.Sprintf("%s-%s-%s-%s.cpu", t.row, t.v.Name, t.v.delivery, t.v.compression)))
+			f, err := os.Create(filepath.Join(t.profiles, fmt.Sprintf("%s-%s-%s-%s.cpu", t.row, t.v.Name, t.v.mode, t.v.compression)))
 			if err != nil {
 				return fmt.Errorf("keep a profile: %w", err)
 			}

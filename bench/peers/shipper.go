@@ -32,11 +32,11 @@ type shipper struct {
 	Asked bool `yaml:"asked"`
 	// Version prints a version in the first line of its output.
 	Version []string `yaml:"version"`
-	// Deliveries are the guarantees it is measured with; one is enough.
-	Deliveries []string          `yaml:"deliveries"`
-	Command    []string          `yaml:"command"`
-	Files      map[string]string `yaml:"files"`   // in its own folder
-	Profile    string            `yaml:"profile"` // address of a CPU profile, for -profile
+	// Modes are what it is measured in, such as guarantees; one is enough.
+	Modes   []string          `yaml:"modes"`
+	Command []string          `yaml:"command"`
+	Files   map[string]string `yaml:"files"`   // in its own folder
+	Profile string            `yaml:"profile"` // address of a CPU profile, for -profile
 
 	path string // of the program
 }
@@ -56,7 +56,7 @@ type data struct {
 	// cannot do SCRAM with this Kafka. Empty where there are none.
 	TLSBrokers, CertFile, KeyFile string
 	Compression                   string // zstd, lz4, snappy, gzip or none
-	Delivery                      string // of the shipper's deliveries
+	Mode                          string // of the shipper's modes
 	Row                           string // stock: with the pod's metadata; message: with what the path says
 	Containers                    []target
 	TimeWidth                     int    // of the time with which each line begins
@@ -122,8 +122,8 @@ func parseShipper(name string, text []byte) (*shipper, error) {
 	if err := d.Decode(s); err != nil {
 		return nil, fmt.Errorf("read shipper %s: %w", name, err)
 	}
-	if s.Name == "" || s.Program == "" || len(s.Command) == 0 || len(s.Deliveries) == 0 {
-		return nil, fmt.Errorf("read shipper %s: name, program, command and deliveries are needed", name)
+	if s.Name == "" || s.Program == "" || len(s.Command) == 0 || len(s.Modes) == 0 {
+		return nil, fmt.Errorf("read shipper %s: name, program, command and modes are needed", name)
 	}
 	return s, nil
 }

@@ -29,11 +29,11 @@ func shipperNamed(t *testing.T, name string) *shipper {
 // listener for certificates.
 func TestFilesOfShippers(t *testing.T) {
 	for _, name := range []string{"millrace", "rsyslog", "fluent-bit"} {
+		s := shipperNamed(t, name)
 		for _, row := range allRows {
 			for _, listener := range []string{"", "localhost:9094"} {
-				d := &data{Program: "/bin/it", Dir: t.TempDir(), Row: row, Compression: "zstd", Brokers: "localhost:9093", TLSBrokers: listener, TimeWidth: timeWidth,
+				d := &data{Program: "/bin/it", Dir: t.TempDir(), Row: row, Mode: s.Modes[0], Compression: "zstd", Brokers: "localhost:9093", TLSBrokers: listener, TimeWidth: timeWidth,
 					Containers: []target{{Pod: "pod-1", Metadata: `"kubernetes":{"pod_name":"pod-1"}`}}}
-				s := shipperNamed(t, name)
 				argv, err := s.prepare(d)
 				if err != nil || argv[0] != "/bin/it" {
 					t.Fatalf("%s: %q, %v", name, argv, err)
@@ -64,7 +64,7 @@ func TestShipperOfTheUser(t *testing.T) {
 		}
 		return path
 	}
-	good := "name: rsyslog\nprogram: no-such-program\ninstall: make it\ndeliveries: [at_least_once]\ncommand: [x]\n"
+	good := "name: rsyslog\nprogram: no-such-program\ninstall: make it\nmodes: [at_least_once]\ncommand: [x]\n"
 	all, err := shippers([]string{write(good)})
 	if err != nil || all[0].Name != "millrace" || all[len(all)-1].Program != "no-such-program" || len(all) != 3 {
 		t.Fatalf("%d shippers, %v: want the user's rsyslog in place of ours, and Millrace first", len(all), err)

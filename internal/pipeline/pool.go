@@ -19,6 +19,13 @@ type Pool struct {
 	made    int // batches that exist
 	spare   int // of these, how many were free all the time since trimmed
 	trimmed time.Time
+
+	// waiting is how many wait for a batch to come back, and want by how much
+	// longer than not somebody did, as of wantAt: from slowly on there are too
+	// few batches.
+	waiting int
+	want    time.Duration
+	wantAt  time.Time
 }
 
 // trimEvery is how often a pool lets go of batches that nobody needed.
@@ -33,9 +40,10 @@ func NewPool(n, maxMem int) *Pool {
 	return &Pool{maxMem: maxMem, free: make(chan *Batch, n)}
 }
 
-// GrowSlowly has Get wait so long for a batch to come back before it makes
-// another one, and returns the pool: short bursts then share a few batches. Call
-// it before the first Get.
+// GrowSlowly has Get make another batch only when it has waited for one to come
+// back by so much more than it did not have to, and returns the pool: short
+// bursts then share a few batches, and a flood has all there are before long,
+// however fast each comes back. Call it before the first Get.
 func (p *Pool) GrowSlowly(wait time.Duration) *Pool {
 	p.slowly = wait
 	return p
@@ -44,35 +52,74 @@ func (p *Pool) GrowSlowly(wait time.Duration) *Pool {
 // Get returns an empty batch; it waits while all of them are out. It fails
 // only when ctx ends first.
 func (p *Pool) Get(ctx context.Context) (*Batch, error) {
-	select {
-	case b := <-p.free:
-		return p.take(b), nil
-	default:
-	}
-	patience := p.slowly
-	if p.Made() < eager {
-		patience = 0
-	}
-	if patience > 0 && p.Made() < p.Size() {
-		timer := time.NewTimer(patience)
-		defer timer.Stop()
+	for {
 		select {
 		case b := <-p.free:
 			return p.take(b), nil
-		case <-timer.C:
+		default:
+		}
+		if p.grow() {
+			return &Batch{pool: p}, nil
+		}
+		due := p.await()
+		select {
+		case b := <-p.free:
+			p.waited()
+			return p.take(b), nil
+		case <-due:
+			p.waited()
 		case <-ctx.Done():
+			p.waited()
 			return nil, context.Cause(ctx)
 		}
 	}
-	if p.grow() {
-		return &Batch{pool: p}, nil
+}
+
+// grow says whether there may be another batch now, and counts it.
+func (p *Pool) grow() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.passed()
+	if p.made == p.Size() || p.made >= eager && p.want < p.slowly {
+		return false
 	}
-	select {
-	case b := <-p.free:
-		return p.take(b), nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	if p.made >= eager {
+		p.want = p.slowly / 2 // the next one sooner, if it goes on
 	}
+	p.made++
+	p.spare = 0
+	return true
+}
+
+// await says when to ask grow again, if no batch comes back until then; never
+// where there are all already. Then, or when one came, waited is to be called.
+func (p *Pool) await() (due <-chan time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting++
+	if p.made == p.Size() {
+		return nil
+	}
+	return time.After(p.slowly - p.want)
+}
+
+func (p *Pool) waited() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.passed()
+	p.waiting--
+}
+
+// passed counts the time since its last call for another batch or against it.
+// The caller holds p.mu.
+func (p *Pool) passed() {
+	now := time.Now()
+	if d := now.Sub(p.wantAt); p.waiting > 0 {
+		p.want += d
+	} else {
+		p.want = max(0, p.want-d)
+	}
+	p.wantAt = now
 }
 
 // Made is the number of batches that exist.
@@ -99,17 +146,6 @@ func (p *Pool) Put(b *Batch) {
 		panic("BUG: batch put back with lines in it")
 	}
 	p.put(b)
-}
-
-func (p *Pool) grow() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.made == cap(p.free) {
-		return false
-	}
-	p.made++
-	p.spare = 0
-	return true
 }
 
 func (p *Pool) take(b *Batch) *Batch {
