@@ -29,7 +29,8 @@ type goFile struct {
 	fset *token.FileSet
 }
 
-// files lists the files of the repository whose names pass, with slashes.
+// files lists the files of the module whose names pass, with slashes: a folder
+// with a go.mod is another one.
 func files(t *testing.T, pass func(string) bool) []string {
 	t.Helper()
 	var out []string
@@ -38,6 +39,8 @@ func files(t *testing.T, pass func(string) bool) []string {
 		case err != nil:
 			return err
 		case d.IsDir() && p != "." && (d.Name() == ".git" || d.Name() == "bin" || d.Name() == "uplot"):
+			return fs.SkipDir
+		case d.IsDir() && p != "." && isModule(p):
 			return fs.SkipDir
 		case d.Type().IsRegular() && pass(p):
 			out = append(out, p)
@@ -66,6 +69,11 @@ func goFiles(t *testing.T) []*goFile {
 		out = append(out, f)
 	}
 	return out
+}
+
+func isModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(filepath.FromSlash(dir), "go.mod"))
+	return err == nil
 }
 
 func TestPackagesAreDocumented(t *testing.T) {
