@@ -13,7 +13,7 @@ import (
 func TestChildIsMeasured(t *testing.T) {
 	dir := t.TempDir()
 	p, err := Start(filepath.Join(dir, "log"), nil, "sh", "-c",
-		`i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; : >"$0"; trap 'exit 0' TERM; while :; do sleep 0.01; done`, filepath.Join(dir, "done"))
+		`trap 'exit 0' TERM; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; : >"$0"; while :; do sleep 0.01; done`, filepath.Join(dir, "done"))
 	if err != nil {
 		t.Fatal(err)
 	}
