@@ -176,6 +176,7 @@ func (s *shipper) version() (string, error) {
 		return "", fmt.Errorf("ask %s for its version: %w\n%s", s.Name, err, out)
 	}
 	first, _, _ := strings.Cut(string(out), "\n")
+	first = strings.TrimSuffix(first, "compiled with:") // rsyslogd goes on for lines
 	return strings.Join(strings.Fields(first), " "), nil
 }
 
