@@ -33,7 +33,7 @@ type answer struct {
 const patient = 2 * time.Minute
 
 // ask gives the charts of a range. It may block for as long as eight
-// questions take; they never take more than a fifth of one core.
+// questions take; those of one range never take more than a fifth of one core.
 func (b *board) ask(ctx context.Context, r timeRange) answer {
 	ctx, cancel := context.WithTimeout(ctx, patient)
 	defer cancel()

@@ -75,7 +75,7 @@ func (c *child) supervise(begun chan<- error) {
 			err = wait()
 		}
 		short++
-		if l != nil && (l.asked || time.Since(l.started) > 10*time.Second) {
+		if l != nil && (c.wanted(l) || time.Since(l.started) > 10*time.Second) {
 			short = 0
 		}
 		if short >= 3 {
@@ -88,6 +88,13 @@ func (c *child) supervise(begun chan<- error) {
 		case <-time.After(time.Duration(short) * 500 * time.Millisecond):
 		}
 	}
+}
+
+// wanted says that a life ended because it was asked to.
+func (c *child) wanted(l *life) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return l.asked
 }
 
 var errFinal = errors.New("stopped for good")

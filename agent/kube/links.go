@@ -48,13 +48,28 @@ func (l *links) id(c *Container, log string) (id string, more bool) {
 	if !l.refresh() {
 		return "", false
 	}
+	var newest time.Time // a link that the kubelet could not remove may lead there, too
 	for _, name := range l.names[owner] {
-		target, err := os.Readlink(filepath.Join(l.dir, name))
-		if err == nil && logName(target) == logName(log) {
-			return linkedID(name), false
+		link := filepath.Join(l.dir, name)
+		target, err := os.Readlink(link)
+		if err != nil || logName(target) != logName(log) {
+			continue
+		}
+		if info, err := os.Lstat(link); err == nil && info.ModTime().After(newest) {
+			id, newest = linkedID(name), info.ModTime()
 		}
 	}
-	return "", exists(log)
+	return id, newest.IsZero() && written(log)
+}
+
+// written says whether a run has a log, which for a moment, while the kubelet
+// rotates it, is only there under its other name.
+func written(log string) bool {
+	if exists(log) {
+		return true
+	}
+	rotated, err := filepath.Glob(log + ".*")
+	return err == nil && len(rotated) > 0
 }
 
 // refresh lists the directory if it changed since it was listed. It returns
@@ -70,7 +85,7 @@ func (l *links) refresh() bool {
 	read := time.Now()
 	entries, err := os.ReadDir(l.dir)
 	if err != nil {
-		return false
+		return true // it is there, and will be read the next time
 	}
 	l.read, l.of, l.names = read, info.ModTime(), map[string][]string{}
 	for _, entry := range entries {

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -190,5 +191,62 @@ func TestLinksAreListedWhenTheyChange(t *testing.T) {
 	n.started("a", "p", "uid", "main", 1)
 	if ask(0) == "" || ask(1) == "" {
 		t.Error("not listed after a link came")
+	}
+}
+
+// The kubelet could not remove the link of an earlier container, whose run was
+// counted as this one: the state of the runtime was lost, say.
+func TestNewestLinkToARunCounts(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.byPath()
+	n.linked("a", "p", "uid", "main", 0, strings.Repeat("0", 64))
+	old := filepath.Join(filepath.Dir(n.config.LogDir), "containers", "p_a_main-"+strings.Repeat("0", 64)+".log")
+	if err := os.Symlink("gone", old+".new"); err != nil {
+		t.Fatal(err)
+	}
+	for changed := false; !changed; { // until the clock of the file system has moved on
+		if err := errors.Join(os.Remove(old+".new"), os.Symlink("gone", old+".new")); err != nil {
+			t.Fatal(err)
+		}
+		was, err1 := os.Lstat(old)
+		is, err2 := os.Lstat(old + ".new")
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		changed = is.ModTime().After(was.ModTime())
+	}
+	id := strings.Repeat("f", 64)
+	n.linked("a", "p", "uid", "main", 0, id)
+	n.logged("a", "p", "uid", "main", 0)
+	c := n.follow(everything).expect("selected p/main")[0]
+	if m, _ := c.Metadata(0); dockerID(m) != id {
+		t.Errorf("docker_id %q", dockerID(m))
+	}
+}
+
+// While the kubelet rotates a log there is none for a moment, and the link may
+// be still to come.
+func TestLogIsAwayForAMoment(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.byPath()
+	n.logged("a", "p", "uid", "main", 0)
+	n.linked("a", "q", "other", "main", 0, strings.Repeat("e", 64))
+	c := n.follow(everything).expect("selected p/main")[0]
+	log := filepath.Join(n.config.LogDir, "a_p_uid", "main", "0.log")
+	if err := os.Rename(log, log+".20260101-000000"); err != nil {
+		t.Fatal(err)
+	}
+	if m, complete := c.Metadata(0); complete || dockerID(m) != "" {
+		t.Errorf("complete %t, docker_id %q", complete, dockerID(m))
+	}
+	if err := os.WriteFile(log, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	id := strings.Repeat("f", 64)
+	n.linked("a", "p", "uid", "main", 0, id)
+	if m, _ := c.Metadata(0); dockerID(m) != id {
+		t.Errorf("docker_id %q", dockerID(m))
 	}
 }

@@ -31,6 +31,7 @@ type reporter struct {
 	trouble [requestCount]error
 	told    string
 	silent  bool // nothing was told yet
+	begun   bool // the watch has, or the log directory was scanned: before that nothing is well
 }
 
 // note takes the outcome of a request.
@@ -58,11 +59,12 @@ func (r *reporter) note(ctx context.Context, request int, err error) {
 	if worst != nil {
 		text = worst.Error()
 	}
+	r.begun = r.begun || err == nil && (request == watchPods || request == scanLogDir)
 	if !r.silent && text == r.told {
 		return
 	}
-	if r.silent && worst == nil && request == listPods {
-		return // whether all is well shows when the watch has begun
+	if worst == nil && !r.begun {
+		return
 	}
 	r.silent, r.told = false, text
 	// Under the lock, so that the last word is the newest: Report must not block.

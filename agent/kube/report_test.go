@@ -46,3 +46,20 @@ func TestReports(t *testing.T) {
 	r.note(ctx, getNamespaces, nil)
 	expect("<nil>")
 }
+
+// After a restart an answer about a namespace that the cache knows may come
+// before anything was listed.
+func TestNothingIsWellBeforeTheWatch(t *testing.T) {
+	var told []string
+	r := &reporter{server: "https://api", silent: true, fn: func(err error) { told = append(told, fmt.Sprint(err)) }}
+	for _, request := range []int{getNamespaces, listPods} {
+		r.note(t.Context(), request, nil)
+	}
+	if len(told) > 0 {
+		t.Errorf("before the watch: %q", told)
+	}
+	r.note(t.Context(), watchPods, nil)
+	if len(told) != 1 || told[0] != "<nil>" {
+		t.Errorf("with the watch: %q", told)
+	}
+}

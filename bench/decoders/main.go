@@ -29,6 +29,10 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"millrace/internal/config"
+	"millrace/internal/kafkaconn"
+	"millrace/outputs/kafka"
 )
 
 // librdkafka reads a topic and prints the values, each with a newline.
@@ -64,7 +68,11 @@ func run(ctx context.Context) error {
 		if out, err := exec.CommandContext(ctx, control, "topic", topic, "4").CombinedOutput(); err != nil {
 			return fmt.Errorf("create topic %q: %w\n%s", topic, err, out)
 		}
-		written, err := write(ctx, addr, topic, compression, *lines)
+		var c kafka.Config
+		config.SetDefaults(&c)
+		c.Conn = kafkaconn.Config{Brokers: []string{addr}}
+		c.Topic, c.Compression, c.Delivery = topic, compression, kafka.AtLeastOnce
+		written, err := write(ctx, &c, *lines)
 		if err != nil {
 			return err
 		}

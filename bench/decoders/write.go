@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"millrace/demo/traffic"
-	"millrace/internal/config"
-	"millrace/internal/kafkaconn"
 	"millrace/internal/pipeline"
 	"millrace/outputs/kafka"
 )
@@ -20,12 +18,8 @@ const (
 )
 
 // write has the output write n records, and adds them up.
-func write(ctx context.Context, addr, topic, compression string, n int) (s sum, err error) {
-	var c kafka.Config
-	config.SetDefaults(&c)
-	c.Conn = kafkaconn.Config{Brokers: []string{addr}}
-	c.Topic, c.Compression, c.Delivery = topic, compression, kafka.AtLeastOnce
-	out, err := kafka.New(kafka.Options{Config: c, Pipeline: "decoders"})
+func write(ctx context.Context, c *kafka.Config, n int) (s sum, err error) {
+	out, err := kafka.New(kafka.Options{Config: *c, Pipeline: "decoders"})
 	if err != nil {
 		return s, err
 	}

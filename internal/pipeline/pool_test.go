@@ -32,15 +32,15 @@ func TestPoolGrowsForFloods(t *testing.T) {
 						}
 						time.AfterFunc(back, func() { pool.Put(b) })
 						if pool.Made() == size {
-							time.Sleep(time.Millisecond) // reading takes time, too: else the loop would not end
+							<-time.After(time.Millisecond) // reading takes time, too: else the loop would not end
 						}
 					}
-					time.Sleep(test.pause)
+					<-time.After(test.pause)
 				}
 				if n := pool.Made(); n < test.least || n > test.most {
 					t.Errorf("%d batches, want %d to %d", n, test.least, test.most)
 				}
-				time.Sleep(time.Second) // all come back
+				<-time.After(time.Second) // all come back
 			})
 		})
 	}

@@ -28,7 +28,9 @@ var stories = map[string]struct{ fires, quiet string }{
 	"MillraceNoCollectorMetrics": {`millrace_loads_total{LOADER, result="visible"} _x60`, `millrace_loads_total{LOADER, result="visible"} 0x60`},
 	"MillraceDown":               {`up{PROCESS} 1x10 0x50`, `up{PROCESS} 1x10 0x8 1x40` + "\n" + `up{job="kong", instance="x"} 0x60`},
 	"MillraceRestarts": {
-		"process_start_time_seconds{PROCESS} 0+300x60\nmillrace_build_info{PROCESS} 1x60",
+		// It lives for less than a minute in five, and is gone in between.
+		"process_start_time_seconds{PROCESS} 0 stale _ _ _ 300 stale _ _ _ 600 stale _ _ _ 900 stale _ _ _ 1200 stale _ _ _ 1500 stale\n" +
+			"millrace_build_info{PROCESS} 1 stale _ _ _ 1 stale _ _ _ 1 stale _ _ _ 1 stale _ _ _ 1 stale _ _ _ 1 stale",
 		"process_start_time_seconds{PROCESS} 0x20 900x40\nmillrace_build_info{PROCESS} 1x60\nprocess_start_time_seconds{job=\"kong\", instance=\"x\"} 0+300x60",
 	},
 	"MillraceNotReady": {`millrace_condition_ready{PROCESS, condition="kong/output"} 1x10 0x50`, `millrace_condition_ready{PROCESS, condition="kong/output"} 1x10 0x8 1x42`},
@@ -38,11 +40,12 @@ var stories = map[string]struct{ fires, quiet string }{
 	},
 	"MillraceRecordsDropped": {
 		`millrace_records_dropped_total{LINES, reason="spool_full"} _x30 7x30`, // its series begins with the first event
-		"millrace_records_dropped_total{LINES, reason=\"too_large\"} 7x60\nmillrace_records_dropped_total{PART, reason=\"refused\"} 0+5x60",
+		// A scrape that failed is no reason.
+		"millrace_records_dropped_total{LINES, reason=\"too_large\"} 7x20 stale 7x39\nmillrace_records_dropped_total{PART, reason=\"refused\"} 0+5x60",
 	},
 	"MillraceDeadLetters": {
 		`millrace_records_dropped_total{PART, reason="refused"} _x30 1x30`,
-		"millrace_records_dropped_total{PART, reason=\"refused\"} 1x60\nmillrace_records_dropped_total{LINES, reason=\"too_large\"} 0+5x60",
+		"millrace_records_dropped_total{PART, reason=\"refused\"} 1x20 stale 1x39\nmillrace_records_dropped_total{LINES, reason=\"too_large\"} 0+5x60",
 	},
 	"MillraceAgentBehind": {
 		`millrace_records_oldest_pending_age_seconds{LINES} 1x10 0+60x50`,
@@ -51,7 +54,7 @@ var stories = map[string]struct{ fires, quiet string }{
 	"MillraceHeldFilesNearLimit": {`millrace_agent_held_bytes{AGENT} 0+20000000x60`, `millrace_agent_held_bytes{AGENT} 500000000x60`},
 	"MillraceLinesMissed": {
 		`millrace_agent_missed_files_total{AGENT, reason="deleted"} _x30 1x30`, // found by a new pod at its start
-		`millrace_agent_missed_files_total{AGENT, reason="deleted"} 1x60`,
+		`millrace_agent_missed_files_total{AGENT, reason="deleted"} 1x20 stale 1x39`,
 	},
 	"MillraceFileErrors": {`millrace_agent_file_errors_total{AGENT} 0x10 3x50`, `millrace_agent_file_errors_total{AGENT} 3x60`},
 	"MillraceKafkaRefuses": {
@@ -70,14 +73,20 @@ var stories = map[string]struct{ fires, quiet string }{
 		"millrace_partition_lag_records{PART} 1000000x60\n" + moves("0+6000x60"),
 		"millrace_partition_lag_records{PART} 50000x60\n" + moves("0+6000x60"),
 	},
-	"MillraceLagGrows":            {`millrace_partition_lag_records{PART} 0+1000x60`, `millrace_partition_lag_records{PART} 60000-1000x60`},
-	"MillracePartitionStands":     {"millrace_partition_lag_records{PART} 5x60\n" + moves("100x60"), "millrace_partition_lag_records{PART} 5x60\n" + moves("0+1x60")},
+	"MillraceLagGrows": {`millrace_partition_lag_records{PART} 0+1000x60`, `millrace_partition_lag_records{PART} 60000-1000x60`},
+	"MillracePartitionStands": {
+		"millrace_partition_lag_records{PART} 5x60\n" + moves("100x60"),
+		"millrace_partition_lag_records{PART} 5x60\n" + moves("0+1x60") + // and one whose records are all dead letters
+			strings.ReplaceAll("\nmillrace_partition_lag_records{ONE} 5x60\nmillrace_records_dropped_total{ONE, reason=\"refused\"} 0+60x60",
+				"ONE", `topic="logging.kong", partition="1", pipeline="kong"`),
+	},
 	"MillraceOffsetsMissed":       {`millrace_missed_offsets_total{PART, reason="retention"} _x30 500x30`, `millrace_missed_offsets_total{PART, reason="retention"} 0x60`},
 	"MillraceTimeToVisible":       {visible("0+60x60", "0+90x60"), visible("0+100x60", "0+100x60")},
 	"MillraceLoadsFail":           {loads("0+10x60", "0+30x60"), loads("0+60x60", "0+3x60")},
 	"MillraceUnreadableDatetimes": {`millrace_load_unreadable_datetimes_total{LOADER, column="time"} 0+5x60`, `millrace_load_unreadable_datetimes_total{LOADER, column="time"} 5x60`},
 	"MillraceKongFormatDiffers": {
-		"millrace_kong_unmatched_records_total{AGENT} 0+30x60\nmillrace_records_read_total{LINES} 0+100x60",
+		// The collector reads the same records, in a pipeline of the same name.
+		"millrace_kong_unmatched_records_total{AGENT} 0+8x60\nmillrace_records_read_total{LINES} 0+100x60\nmillrace_records_read_total{PART} 0+100x60",
 		"millrace_kong_unmatched_records_total{AGENT} 0+1x60\nmillrace_records_read_total{LINES} 0+100x60",
 	},
 }

@@ -14,6 +14,7 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"embed"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -47,7 +49,7 @@ var modified = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func main() {
 	dataset := flag.String("dataset", "message", "what the charts read: message, typed or aggregate")
-	database := flag.String("database", "starrocks://root@127.0.0.1:9030/default_catalog.quickstart", "address of StarRocks: starrocks://USER@HOST:9030/default_catalog.DATABASE")
+	database := flag.String("database", "starrocks://root@127.0.0.1:9030/default_catalog.quickstart", "address of StarRocks: starrocks://USER@HOST:9030/default_catalog.quickstart")
 	out := flag.String("o", "bin/kong_access_logs.zip", "the archive")
 	flag.Parse()
 	if err := write(*out, *dataset, *database); err != nil {
@@ -69,7 +71,7 @@ func write(name, dataset, database string) error {
 	if err := os.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return fmt.Errorf("make the folder of the archive: %w", err)
 	}
-	if err := os.WriteFile(name, archive.Bytes(), 0o600); err != nil { // the address may hold a password
+	if err := errors.Join(os.WriteFile(name, archive.Bytes(), 0o600), os.Chmod(name, 0o600)); err != nil { // the address may hold a password
 		return fmt.Errorf("write the archive: %w", err)
 	}
 	return nil
@@ -81,8 +83,8 @@ func bundle(dataset, database string) (map[string]string, error) {
 	if !ok {
 		return nil, fmt.Errorf("-dataset %q: say one of %q", dataset, slices.Sorted(maps.Keys(choices)))
 	}
-	if !strings.HasPrefix(database, "starrocks://") || !strings.Contains(database, "/default_catalog.") {
-		return nil, fmt.Errorf("-database: say starrocks://USER@HOST:9030/default_catalog.DATABASE; with another scheme or without the catalog charts are wrong or empty")
+	if address, _, _ := strings.Cut(database, "?"); !strings.HasPrefix(address, "starrocks://") || !strings.HasSuffix(address, "/default_catalog.quickstart") {
+		return nil, errors.New("-database: say starrocks://USER@HOST:9030/default_catalog.quickstart; with another scheme or without the catalog charts are wrong or empty, and the data sets read the database quickstart")
 	}
 	files, known := map[string]string{}, map[string]string{"${DATABASE_URI}": quote(database)}
 	// Each folder's files name what the folders before it hold.
@@ -117,6 +119,8 @@ func bundle(dataset, database string) (map[string]string, error) {
 // quote writes a text as YAML's single-quoted scalar.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
+var placeholder = regexp.MustCompile(`\$\{[^}]*\}`)
+
 // fill puts what is known in the place of its name, and an id made of all
 // that in the place of ${UUID}.
 func fill(name string, known map[string]string) (text, id string, err error) {
@@ -124,17 +128,17 @@ func fill(name string, known map[string]string) (text, id string, err error) {
 	if err != nil {
 		return "", "", err
 	}
+	for _, k := range placeholder.FindAllString(string(data), -1) {
+		if _, ok := known[k]; !ok && k != "${UUID}" {
+			return "", "", fmt.Errorf("%s names %s, which is not there", name, k)
+		}
+	}
 	var pairs []string
 	for _, k := range slices.Sorted(maps.Keys(known)) {
 		pairs = append(pairs, k, known[k])
 	}
-	text = strings.NewReplacer(pairs...).Replace(string(data))
-	id = uuid(text)
-	text = strings.ReplaceAll(text, "${UUID}", id)
-	if _, rest, found := strings.Cut(text, "${"); found {
-		return "", "", fmt.Errorf("%s names ${%.40s, which is not there", name, rest)
-	}
-	return text, id, nil
+	id = uuid(strings.NewReplacer(pairs...).Replace(string(data)))
+	return strings.NewReplacer(append(pairs, "${UUID}", id)...).Replace(string(data)), id, nil
 }
 
 // namespace is that of our name-based uuids (RFC 9562, version 5).

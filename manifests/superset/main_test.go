@@ -145,10 +145,23 @@ func TestBundleRefuses(t *testing.T) {
 		{"other", address, `-dataset "other": say one of ["aggregate" "message" "typed"]`},
 		{"typed", "mysql://root:secret@h/quickstart", "-database: say starrocks://"},
 		{"typed", "starrocks://root:secret@h:9030/quickstart", "-database: say starrocks://"},
+		{"typed", "starrocks://root:secret@h:9030/default_catalog.logs", "-database: say starrocks://"},
 	} {
 		_, err := bundle(c.dataset, c.database)
 		if err == nil || !strings.HasPrefix(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s, %s: %v", c.dataset, c.database, err)
 		}
+	}
+}
+
+// An address is put in as it is, whatever its password looks like.
+func TestPasswordIsNoPlaceholder(t *testing.T) {
+	const address = "starrocks://root:${UUID}${secret@h:9030/default_catalog.quickstart"
+	files, err := bundle("typed", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := files["databases/StarRocks.yaml"]; !strings.Contains(text, address) {
+		t.Errorf("the address is not in:\n%s", text)
 	}
 }
