@@ -30,7 +30,7 @@ const (
 	// back before it takes more memory: longer than a burst takes, and than a
 	// commit, in which none comes back. A flood has all there is within
 	// seconds.
-	growWait = 100 * time.Millisecond
+	growWait = 250 * time.Millisecond
 	// baseMemory is what the process needs beside the lines in flight: the
 	// runtime, client-go, the Kafka client's connections and compressors.
 	baseMemory = 28 << 20
