@@ -6,15 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"millrace/bench/process"
 )
 
 // ticksPerSecond is the unit of /proc/PID/stat, USER_HZ: 100 on all of
@@ -23,15 +22,13 @@ const ticksPerSecond = 100
 
 // agent is the process that is measured.
 type agent struct {
-	cmd   *exec.Cmd
+	*process.Process
 	admin string
-	log   string
-	ended chan error
 }
 
 // startAgent starts an agent that reads the world's logs.
 func startAgent(program string, w *world) (*agent, error) {
-	admin, err := freeAddr()
+	admin, err := process.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
@@ -39,39 +36,11 @@ func startAgent(program string, w *world) (*agent, error) {
 	if err := os.WriteFile(config, []byte(w.config(admin)), 0o600); err != nil {
 		return nil, fmt.Errorf("write the agent's configuration: %w", err)
 	}
-	a := &agent{admin: "http://" + admin, log: filepath.Join(w.dir, "agent.log"), ended: make(chan error, 1)}
-	log, err := os.Create(a.log)
+	p, err := process.Start(filepath.Join(w.dir, "agent.log"), nil, program, "agent", "-config", config)
 	if err != nil {
-		return nil, fmt.Errorf("create the agent's log: %w", err)
+		return nil, err
 	}
-	defer log.Close()
-	a.cmd = exec.Command(program, "agent", "-config", config)
-	a.cmd.Stdout, a.cmd.Stderr = log, log
-	if err := a.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the agent: %w", err)
-	}
-	go func() { a.ended <- a.cmd.Wait() }()
-	return a, nil
-}
-
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
-// stop ends the agent as Kubernetes does. An agent that ended by itself has an
-// error, which quotes its log.
-func (a *agent) stop() error {
-	_ = a.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-	if err := <-a.ended; err != nil {
-		log, _ := os.ReadFile(a.log) // without it the error must do
-		return fmt.Errorf("agent: %w; its log ends with:\n%s", err, log[max(0, len(log)-2000):])
-	}
-	return nil
+	return &agent{Process: p, admin: "http://" + admin}, nil
 }
 
 // wait lets time pass and scrapes meanwhile.
@@ -129,7 +98,7 @@ func (a *agent) profile(ctx context.Context, dir, name string) error {
 			return err
 		}
 	}
-	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", a.cmd.Process.Pid))
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", a.PID()))
 	if err != nil {
 		return fmt.Errorf("read the agent's mappings: %w", err)
 	}
@@ -150,7 +119,7 @@ type sample struct {
 // metrics costs what is measured.
 func (a *agent) sample(ctx context.Context) (s sample, err error) {
 	s.at = time.Now()
-	proc := fmt.Sprintf("/proc/%d", a.cmd.Process.Pid)
+	proc := fmt.Sprintf("/proc/%d", a.PID())
 	if err := s.readStatus(filepath.Join(proc, "status")); err != nil {
 		return s, err
 	}

@@ -149,7 +149,7 @@ func measure(ctx context.Context, o *options, s *scenario) (r *result, err error
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, agent.stop()) }()
+	defer func() { err = errors.Join(err, agent.Stop()) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	writing := make(chan error, 1)

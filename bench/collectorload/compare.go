@@ -75,7 +75,7 @@ func (b *bench) watch(ctx context.Context, pid int, begun counted, name string) 
 			r.load = process.LoadAverage()
 			return r, err
 		}
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
+		if err := process.Pause(ctx, 10*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}
@@ -117,21 +117,10 @@ func (b *bench) millrace(ctx context.Context, name string, set setting) (r *resu
 
 // profile keeps a profile of what is measured, nearly.
 func (b *bench) profile(ctx context.Context, c *collector, name string) error {
-	if err := pause(ctx, time.Second); err != nil {
+	if err := process.Pause(ctx, time.Second); err != nil {
 		return err
 	}
 	return c.profile(filepath.Join(b.profiles, name+".cpu"), 3)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // full is a load section that does not wait.

@@ -56,12 +56,12 @@ func (b *bench) delay(ctx context.Context, partitions int, load string) (row str
 	written, flowing, stop := atomic.Int64{}, make(chan error, 1), make(chan struct{})
 	go func() { flowing <- b.flow(ctx, stop, &written) }()
 	r := &result{}
-	err = pause(ctx, settling)
+	err = process.Pause(ctx, settling)
 	if err == nil {
 		r.from, err = process.UsageOf(c.PID())
 	}
 	if err == nil {
-		err = pause(ctx, b.duration)
+		err = process.Pause(ctx, b.duration)
 	}
 	if err == nil {
 		r.to, err = process.UsageOf(c.PID())
@@ -74,7 +74,7 @@ func (b *bench) delay(ctx context.Context, partitions int, load string) (row str
 		if time.Now().After(end) {
 			return "", fmt.Errorf("%d lines of %d are visible after %v", g.arrived(), written.Load(), patience)
 		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
+		if err := process.Pause(ctx, 100*time.Millisecond); err != nil {
 			return "", err
 		}
 	}

@@ -81,7 +81,7 @@ func (c *cluster) newTopic(ctx context.Context, partitions int32) (*topic, error
 		if err == nil || !kerr.IsRetriable(err) {
 			return t, err
 		}
-		if pause(ctx, look) != nil {
+		if process.Pause(ctx, look) != nil {
 			return nil, err
 		}
 	}
@@ -201,20 +201,9 @@ func (t *topic) arrive(ctx context.Context, p *process.Process, n int64, patienc
 			return a, nil
 		default:
 		}
-		if err := pause(ctx, look); err != nil {
+		if err := process.Pause(ctx, look); err != nil {
 			return a, err
 		}
 	}
 	return a, context.Cause(ctx)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"millrace/bench/process"
 )
 
 // The rows: what is measured.
@@ -111,7 +113,7 @@ func (b *bench) runLive(ctx context.Context, row string, v variant) (r *result, 
 // during writes the lines and says what the shipper used meanwhile. A shipper
 // that is gone by then used nothing.
 func (t *trial) during(ctx context.Context, l live) (during *window, err error) {
-	if err := pause(ctx, starting); err != nil {
+	if err := process.Pause(ctx, starting); err != nil {
 		return nil, err
 	}
 	during = &window{}
@@ -119,7 +121,7 @@ func (t *trial) during(ctx context.Context, l live) (during *window, err error) 
 	defer cancel()
 	written := make(chan error, 1)
 	go func() { written <- t.w.write(ctx, l) }()
-	if err = pause(ctx, l.warm); err == nil {
+	if err = process.Pause(ctx, l.warm); err == nil {
 		during.from, _ = t.p.Usage() // finish tells when it is gone
 		select {
 		case err = <-written:

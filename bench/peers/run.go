@@ -205,7 +205,7 @@ func (t *trial) keepProfile(ctx context.Context) error {
 			return fmt.Errorf("no profile of %v: %w", t.v, err)
 		default:
 		}
-		if err := pause(ctx, look); err != nil {
+		if err := process.Pause(ctx, look); err != nil {
 			return err
 		}
 	}

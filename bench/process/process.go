@@ -7,6 +7,7 @@
 package process
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -98,4 +99,16 @@ func FreeAddr() (string, error) {
 	}
 	defer l.Close()
 	return l.Addr().String(), nil
+}
+
+// Pause lets time pass. Its error is that of ctx, which may end it.
+func Pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"millrace/bench/process"
 	"millrace/internal/config"
 	"millrace/internal/kafkaconn"
 )
@@ -152,18 +153,6 @@ func brokerCPU() (used time.Duration, err error) {
 	return used, nil
 }
 
-// pause lets time pass. Its error is that of ctx.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // until asks every few milliseconds until the answer is yes, at most for so
 // long. A question's error ends it.
 func until(ctx context.Context, most time.Duration, done func() (bool, error)) error {
@@ -174,7 +163,7 @@ func until(ctx context.Context, most time.Duration, done func() (bool, error)) e
 		if ok || err != nil {
 			return err
 		}
-		if err := pause(ctx, 5*time.Millisecond); err != nil {
+		if err := process.Pause(ctx, 5*time.Millisecond); err != nil {
 			return err
 		}
 	}

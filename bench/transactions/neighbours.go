@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"millrace/bench/process"
 	"millrace/demo/kubelet"
 )
 
@@ -115,15 +116,15 @@ func (n *neighbours) watch(ctx context.Context) error {
 	fmt.Fprintf(os.Stdout, "%d agents of %d containers, %g lines/s each, %d partitions, key %s, transaction.interval %s, transaction.timeout %s\n",
 		n.options.nodes, n.containers, n.rate, n.partitions, n.key, n.interval, n.timeout)
 	fmt.Fprintf(os.Stdout, "  %-34s %6s %7s %7s %7s\n", "delay in seconds", "lines", "p50", "p99", "max")
-	if err := pause(ctx, 10*time.Second); err != nil {
+	if err := process.Pause(ctx, 10*time.Second); err != nil {
 		return err
 	}
 	from := time.Now()
-	if err := pause(ctx, n.healthy); err != nil {
+	if err := process.Pause(ctx, n.healthy); err != nil {
 		return err
 	}
 	to := time.Now()
-	if err := pause(ctx, 3*time.Second); err != nil {
+	if err := process.Pause(ctx, 3*time.Second); err != nil {
 		return err
 	}
 	report(os.Stdout, "all are well", n.reader.delays(window{from, to, func(*seen) bool { return true }}))
@@ -133,7 +134,7 @@ func (n *neighbours) watch(ctx context.Context) error {
 	}
 	n.end(hungNode)
 	if err == nil {
-		err = pause(ctx, 10*time.Second)
+		err = process.Pause(ctx, 10*time.Second)
 	}
 	if err == nil {
 		err = n.happen(ctx, "killed for good", deadNode, func(dead *node) error { dead.kill(); return nil })
@@ -183,7 +184,7 @@ func (n *neighbours) happen(ctx context.Context, what string, who int, do func(*
 		return fmt.Errorf("wait for the end of a transaction: %w", err)
 	}
 	to := time.Now()
-	if err := pause(ctx, 3*n.interval+2*time.Second); err != nil {
+	if err := process.Pause(ctx, 3*n.interval+2*time.Second); err != nil {
 		return err
 	}
 	held := open.Topics[n.topic]
@@ -215,7 +216,7 @@ func (n *neighbours) stopInside(ctx context.Context, victim *node) (open kadm.De
 			return false, err
 		}
 		// A commit that was under way has arrived by then.
-		if err := pause(ctx, max(n.interval/2, 500*time.Millisecond)); err != nil {
+		if err := process.Pause(ctx, max(n.interval/2, 500*time.Millisecond)); err != nil {
 			return false, err
 		}
 		still, err := n.transaction(ctx, victim)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"millrace/bench/process"
 	"millrace/demo/kubelet"
 )
 
@@ -128,7 +129,7 @@ func firstLife(ctx context.Context, o *options, n *node) (begun, error) {
 	if err != nil {
 		return b, err
 	}
-	if err := pause(ctx, 15*time.Second); err != nil { // all files are read by then
+	if err := process.Pause(ctx, 15*time.Second); err != nil { // all files are read by then
 		return b, err
 	}
 	return b, n.stop()
@@ -175,7 +176,7 @@ func (r *replay) measure(ctx context.Context) error {
 	fmt.Fprintf(os.Stdout, "on disk a transaction took %.0f bytes of the positions topic before anything was cleaned: %.1f MiB for all\n",
 		r.appended, mib(int64(r.appended*count)))
 	// What is dirty is cleaned within a few of the cleaner's rounds.
-	if err := pause(ctx, 15*time.Second); err != nil {
+	if err := process.Pause(ctx, 15*time.Second); err != nil {
 		return err
 	}
 	return r.look(ctx, "15 s later")
@@ -193,7 +194,7 @@ func (r *replay) sample(ctx context.Context) error {
 		if due < 0 {
 			continue
 		}
-		if err := pause(ctx, due); err != nil {
+		if err := process.Pause(ctx, due); err != nil {
 			return err
 		}
 		if err := r.look(ctx, fmt.Sprint(r.transactions.Load()/int64(r.nodes))); err != nil {
@@ -207,7 +208,7 @@ func (r *replay) sample(ctx context.Context) error {
 // full and anything could be cleaned.
 func (r *replay) weigh(ctx context.Context) error {
 	return until(ctx, time.Hour, func() (bool, error) {
-		if err := pause(ctx, 500*time.Millisecond); err != nil {
+		if err := process.Pause(ctx, 500*time.Millisecond); err != nil {
 			return false, err
 		}
 		sizes, err := r.sizes(ctx, r.positions)

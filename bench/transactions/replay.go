@@ -15,6 +15,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/bench/process"
 )
 
 // replay writes the positions of many nodes.
@@ -187,7 +189,7 @@ func (w *writer) run(ctx context.Context) (err error) {
 	// The first slice has all containers, as that of a node that joins.
 	phase := time.Duration(w.random.Float64() * float64(time.Second) / w.speed)
 	for n := range w.slices {
-		if err := pause(ctx, time.Until(w.begun.Add(phase+time.Duration(float64(n)/w.speed*float64(time.Second))))); err != nil {
+		if err := process.Pause(ctx, time.Until(w.begun.Add(phase+time.Duration(float64(n)/w.speed*float64(time.Second))))); err != nil {
 			return err
 		}
 		moved := all
