@@ -33,7 +33,7 @@ const (
 	growWait = 250 * time.Millisecond
 	// baseMemory is what the process needs beside the lines in flight: the
 	// runtime, client-go, the Kafka client's connections and compressors.
-	baseMemory = 28 << 20
+	baseMemory = 14 << 20
 	// gcPercent is half of Go's default: most memory is used again and again
 	// without the collector, so that collecting more often costs next to
 	// nothing, and what is not collected yet is not much more than what is

@@ -97,7 +97,8 @@ func (w *writer) line() []byte {
 	case 0:
 		return bytes.Repeat([]byte{byte(w.random.IntN(256))}, n)
 	case 1:
-		return bytes.Repeat([]byte(w.kong.Next(w.at).Message), 1+n/500)
+		message := []byte(w.kong.Next(w.at).Message)
+		return bytes.Repeat(message, 1+n/len(message)) // some are long
 	}
 	noise := make([]byte, n)
 	for i := range noise {

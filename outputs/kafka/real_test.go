@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"millrace/internal/config"
@@ -40,11 +42,28 @@ func realTopic(t *testing.T, b *kafkatest.Broker, write bool) string {
 		_, err := admin.CreateTopic(deadline(t), 3, 1, nil, name)
 		return err
 	}))
+	deleteTopic(t, b, name)
 	if write {
 		check(t, b.Allow(deadline(t), user, kadm.OpWrite, name))
 		check(t, b.Allow(deadline(t), user, kadm.OpDescribeConfigs, name))
 	}
 	return name
+}
+
+// deleteTopic has a topic deleted at the test's end: a broker that is killed
+// looks through all it has when it comes back.
+func deleteTopic(t *testing.T, b *kafkatest.Broker, name string) {
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		err := b.Admin(func(admin *kadm.Client) error {
+			_, err := admin.DeleteTopic(ctx, name)
+			return err
+		})
+		if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) { // not every test makes its topic for positions
+			t.Errorf("topic %q was not deleted: %v", name, err)
+		}
+	})
 }
 
 func realConfig(b *kafkatest.Broker, topic string) Config {

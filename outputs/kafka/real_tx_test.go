@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-
 	"millrace/internal/kafkaconn/kafkatest"
 )
 
@@ -21,12 +19,7 @@ func realNode(t *testing.T) (*kafkatest.Broker, *node) {
 	c.Topic = realTopic(t, b, false)
 	suffix := strconv.FormatInt(time.Now().UnixNano(), 36)
 	c.Transaction.PositionsTopic = "positions-" + suffix
-	t.Cleanup(func() {
-		b.Admin(func(admin *kadm.Client) error { //nolint:errcheck // it is a test broker
-			_, err := admin.DeleteTopics(t.Context(), c.Topic, c.Transaction.PositionsTopic)
-			return err
-		})
-	})
+	deleteTopic(t, b, c.Transaction.PositionsTopic)
 	return b, newNode(t, b, c, "node-"+suffix)
 }
 

@@ -354,6 +354,11 @@ func readCommitted(t *testing.T, b *kafkatest.Broker, topic string) (recs []*kgo
 	}
 	for !reached() {
 		fetches := client.PollFetches(ctx)
+		if ctx.Err() != nil {
+			stable, err := kadm.NewClient(client).ListCommittedOffsets(t.Context(), topic)
+			check(t, err)
+			t.Fatalf("read up to %v of %v, and transactions are decided up to %v", at, ends[topic], stable[topic])
+		}
 		check(t, fetches.Err())
 		fetches.EachRecord(func(rec *kgo.Record) {
 			at[rec.Partition] = rec.Offset + 1
