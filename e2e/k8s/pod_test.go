@@ -92,7 +92,8 @@ func (p *pod) uid() string {
 // wait waits until the pod runs.
 func (p *pod) wait() {
 	p.Helper()
-	p.kubectl("-n", kongs, "wait", "pod/"+p.name, "--for=condition=Ready", "--timeout=60s")
+	// After an outage of the API server its clients pause for up to a minute.
+	p.kubectl("-n", kongs, "wait", "pod/"+p.name, "--for=condition=Ready", "--timeout=180s")
 	p.ip = p.kubectl("-n", kongs, "get", "pod", p.name, "-o", "jsonpath={.status.podIP}")
 }
 
