@@ -76,7 +76,7 @@ func nodeDaemonsRestarted(c *cluster) {
 		c.pause(2 * time.Second)
 	}
 	wait()
-	c.until("the node is ready", 60*time.Second, func() bool {
+	c.until("the node is ready", 180*time.Second, func() bool {
 		out, err := c.try(nil, "get", "nodes", "-o", `jsonpath={.items[0].status.conditions[?(@.type=="Ready")].status}`)
 		return err == nil && out == "True"
 	})
