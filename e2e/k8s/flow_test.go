@@ -65,7 +65,7 @@ func linesAndNothingElse(c *cluster) {
 	mixed.Spec.InitContainers = []corev1.Container{init}
 	p := c.begin(mixed)
 	p.enter(1000)
-	c.kubectl("-n", kongs, "wait", "pod/kong-mixed", "--for=jsonpath={.status.phase}=Running", "--timeout=180s") // it will not be ready: one has ended
+	c.kubectl("-n", kongs, "wait", "pod/kong-mixed", "--for=jsonpath={.status.phase}=Running", "--timeout=60s") // it will not be ready: one has ended
 	p.debug("debugger", 60_002, 10)
 	c.book.now.unselected += 520
 
@@ -216,7 +216,7 @@ func containerRestarts(c *cluster) {
 	short := describe("kong-short", c.next(), 3000, 0)
 	short.Spec.RestartPolicy = corev1.RestartPolicyNever
 	c.begin(short).enter(3000)
-	c.kubectl("-n", kongs, "wait", "pod/kong-short", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s")
+	c.kubectl("-n", kongs, "wait", "pod/kong-short", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
 	c.kubectl("-n", kongs, "delete", "pod", "kong-short")
 	p.delete()
 }

@@ -80,5 +80,5 @@ func staticPod(c *cluster) {
 	if err := os.Remove(filepath.Join(staticDir, "kong.json")); err != nil {
 		c.Fatal(err)
 	}
-	c.kubectl("-n", kongs, "wait", "--for=delete", "pod/"+p.name, "--timeout=180s")
+	c.kubectl("-n", kongs, "wait", "--for=delete", "pod/"+p.name, "--timeout=60s")
 }

@@ -52,7 +52,7 @@ func apiServerAway(c *cluster) {
 func (p *pod) identified() {
 	p.Helper()
 	var id string
-	p.until("kubelet has told the ID of "+p.name, 180*time.Second, func() bool {
+	p.until("kubelet has told the ID of "+p.name, 60*time.Second, func() bool {
 		out, err := p.try(nil, "-n", kongs, "get", "pod", p.name, "-o", "jsonpath={.status.containerStatuses[0].containerID}")
 		_, id, _ = strings.Cut(out, "://")
 		return err == nil && id != ""
@@ -76,7 +76,7 @@ func nodeDaemonsRestarted(c *cluster) {
 		c.pause(2 * time.Second)
 	}
 	wait()
-	c.until("the node is ready", 180*time.Second, func() bool {
+	c.until("the node is ready", 60*time.Second, func() bool {
 		out, err := c.try(nil, "get", "nodes", "-o", `jsonpath={.items[0].status.conditions[?(@.type=="Ready")].status}`)
 		return err == nil && out == "True"
 	})
