@@ -14,7 +14,7 @@ import (
 // the client's, which takes what Kafka's consumers take, and for LZ4 the frame
 // reader of the library whose block compressor we use.
 func FuzzCompress(f *testing.F) {
-	batch, _ := recordBatch(f)
+	batch, _ := recordBatch(1)
 	f.Add([]byte{}, uint16(1))
 	f.Add([]byte("a"), uint16(1))
 	f.Add([]byte("a line, a line, a line, a line"), uint16(3))
