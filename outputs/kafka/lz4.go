@@ -114,7 +114,7 @@ func (c *lz4Compressor) note(src []byte, begin, end int) {
 	if end >= len(src)-lz4Margin {
 		return
 	}
-	const apart = 128
+	const apart = 256
 	for at := end - 2; at > begin; at -= apart {
 		c.seen[lz4Hash(binary.LittleEndian.Uint64(src[at:]))] = uint16(at)
 	}
