@@ -28,7 +28,8 @@
 // recovers, session.go is one client's life, health.go says what is wrong;
 // transact.go commits slice after slice, tenure.go makes this process the only
 // owner of the positions, resume.go finds out what was committed, read.go and
-// envelope.go read the positions topic, place.go finds it.
+// envelope.go read the positions topic, place.go finds it; compress.go and
+// lz4.go compress record batches.
 package kafka
 
 import (
