@@ -11,8 +11,8 @@ import (
 )
 
 // FuzzCompress has other people's decoders read what our compressors wrote:
-// the client's, which takes what Kafka's consumers take, and for LZ4 the frame
-// reader of the library whose block compressor we use.
+// the client's, which takes what Kafka's consumers take, and for LZ4 a reader
+// of frames.
 func FuzzCompress(f *testing.F) {
 	batch, _ := recordBatch(1)
 	f.Add([]byte{}, uint16(1))

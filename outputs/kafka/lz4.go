@@ -10,11 +10,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// lz4Compressor compresses record batches into LZ4 frames. Beside the client's own
-// compressor it writes no checksum of what goes in, as Kafka's batches carry one
-// of what comes out, copies no batch, and searches in a table that fits the
-// nearest cache of a processor, for repetitions as records have them: long
-// enough to be worth a processor's wrong guesses.
+// lz4Compressor compresses record batches into LZ4 frames. Unlike the client's
+// own compressor it writes no checksum of what goes in, as Kafka's batches carry
+// one of what comes out, and does not copy the batch. Its table fits the nearest
+// cache of a processor, and it looks for what records have in common: few
+// matches, but long ones.
 //
 // The frame is that of lz4_Frame_format.md in LZ4's repository, version 1.6.3,
 // and the blocks are those of its lz4_Block_format.md.
@@ -79,7 +79,7 @@ func (c *lz4Compressor) appendBlock(dst, src []byte) []byte {
 			to--
 			from--
 		}
-		dst = appendSequence(dst, src, literals, to, end-to, to-from)
+		dst = appendSequence(dst, src[literals:to], end-to, to-from)
 		c.note(src, to, end)
 		literals = end
 	}
@@ -90,15 +90,15 @@ func (c *lz4Compressor) appendBlock(dst, src []byte) []byte {
 // vain, the more it skips, but never so much that it would miss a record.
 func (c *lz4Compressor) search(src []byte, at int) (to, from int) {
 	for tries := 0; at < len(src)-lz4Margin; tries++ {
-		bytes := binary.LittleEndian.Uint64(src[at:])
-		first, second := lz4Hash(bytes), lz4Hash(bytes>>8)
+		word := binary.LittleEndian.Uint64(src[at:])
+		first, second := lz4Hash(word), lz4Hash(word>>8)
 		from = at - int(uint16(at)-c.seen[first])
 		next := at + 1 - int(uint16(at+1)-c.seen[second])
 		c.seen[first], c.seen[second] = uint16(at), uint16(at+1)
-		if binary.LittleEndian.Uint32(src[from:]) == uint32(bytes) && from < at {
+		if binary.LittleEndian.Uint32(src[from:]) == uint32(word) && from < at {
 			return at, from
 		}
-		if binary.LittleEndian.Uint32(src[next:]) == uint32(bytes>>8) && next <= at {
+		if binary.LittleEndian.Uint32(src[next:]) == uint32(word>>8) && next <= at {
 			return at + 1, next
 		}
 		at += 3 + min(tries>>5, 12)
@@ -106,10 +106,10 @@ func (c *lz4Compressor) search(src []byte, at int) (to, from int) {
 	return -1, 0
 }
 
-// note remembers some of a match: its end, where the next record may go on, and
-// places inside that are as far from the end as those of matches that begin
-// elsewhere: what all records of a container have is to be found in the last of
-// them, and not in one that is out of reach.
+// note remembers the end of a match and some places in it. Their distances from
+// the end are always the same, because long matches end where records do, and
+// begin anywhere: so what all records of a container share is found in a recent
+// one, also when the one that it was first noted for is out of reach.
 func (c *lz4Compressor) note(src []byte, begin, end int) {
 	if end >= len(src)-lz4Margin {
 		return
@@ -120,10 +120,10 @@ func (c *lz4Compressor) note(src []byte, begin, end int) {
 	}
 }
 
-// lz4Hash is a hash of the lowest seven bytes.
-func lz4Hash(bytes uint64) uint64 {
+// lz4Hash is a hash of a little-endian word's first seven bytes.
+func lz4Hash(word uint64) uint64 {
 	const prime = 58295818150454627
-	return bytes << 8 * prime >> (64 - lz4HashBits)
+	return word << 8 * prime >> (64 - lz4HashBits)
 }
 
 // common returns how many bytes are the same from a and from b on, a before b.
@@ -156,20 +156,21 @@ func common(src []byte, a, b int) int {
 	return b - begin
 }
 
-// appendSequence appends the literals src[from:to] and the match of length bytes
-// behind them, which are also offset bytes further to the left.
-func appendSequence(dst, src []byte, from, to, length, offset int) []byte {
-	literals := to - from
-	dst = slices.Grow(dst, literals+literals/255+length/255+lz4Margin)
+// appendSequence appends literals and the match of length bytes behind them,
+// which are also offset bytes further to the left. Behind the literals there are
+// lz4Margin bytes of the block at least.
+func appendSequence(dst, literals []byte, length, offset int) []byte {
+	n := len(literals)
+	dst = slices.Grow(dst, n+n/255+length/255+lz4Margin)
 	length -= lz4Shortest
 	at := len(dst)
 	dst = dst[:cap(dst)]
-	if literals < lz4Long {
-		dst[at] = byte(literals<<4 | min(length, lz4Long))
-		copy(dst[at+1:at+17], src[from:from+16]) // what is too much is written over
-		at += 1 + literals
+	if n < lz4Long {
+		dst[at] = byte(n<<4 | min(length, lz4Long))
+		copy(dst[at+1:at+17], literals[:16]) // what is too much is written over
+		at += 1 + n
 	} else {
-		at = len(appendLiterals(dst[:at], src[from:to], min(length, lz4Long)))
+		at = len(appendLiterals(dst[:at], literals, min(length, lz4Long)))
 	}
 	dst[at], dst[at+1] = byte(offset), byte(offset>>8)
 	at += 2
